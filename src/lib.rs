@@ -1,0 +1,8 @@
+//! timesweep removes time-series data nobody needs any more, and nothing else.
+//!
+//! One pipeline: gather → decide → guard → apply → measure → report. `ARCHITECTURE.md` says which
+//! module may use which, and `tests/layering.rs` checks it.
+
+pub mod crash_point;
+pub mod problem;
+pub mod retention;

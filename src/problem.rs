@@ -1,0 +1,120 @@
+//! The one shape of an error for people: a sentence, its causes, and a way out.
+//!
+//! Every fallible function above the drivers returns a [`Problem`]. Its kind decides the exit code
+//! (`cli/exit.rs`), so a new failure has to say what it means for a scheduler.
+//! Invariant: no secret ever enters a sentence, a cause or a hint.
+
+use std::fmt;
+
+/// What a failure means for whoever started the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line, the configuration or a plan file is wrong. Nothing was touched.
+    Usage,
+    /// A guard refused; a person is needed.
+    Refused,
+    /// A server or file cannot be reached or read completely. Nothing was touched.
+    Unreachable,
+    /// Somebody else is at work; try later.
+    Busy,
+    /// Something stopped half way: some items are done, some are not.
+    Partial,
+}
+
+/// A failure that is shown to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub kind: Kind,
+    pub sentence: String,
+    pub causes: Vec<String>,
+    pub hint: Option<String>,
+}
+
+pub type Result<T> = std::result::Result<T, Problem>;
+
+impl Problem {
+    pub fn new(kind: Kind, sentence: impl Into<String>) -> Self {
+        Self { kind, sentence: sentence.into(), causes: Vec::new(), hint: None }
+    }
+
+    pub fn usage(sentence: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, sentence)
+    }
+
+    pub fn refused(sentence: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, sentence)
+    }
+
+    pub fn unreachable(sentence: impl Into<String>) -> Self {
+        Self::new(Kind::Unreachable, sentence)
+    }
+
+    pub fn busy(sentence: impl Into<String>) -> Self {
+        Self::new(Kind::Busy, sentence)
+    }
+
+    /// Adds the chain of an underlying error, outermost first; repeated texts are left out.
+    #[must_use]
+    pub fn because(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            let said = |earlier: &String| earlier.contains(&text);
+            if !self.causes.iter().any(said) {
+                self.causes.push(text);
+            }
+            next = cause.source();
+        }
+        self
+    }
+
+    #[must_use]
+    pub fn cause(mut self, text: impl Into<String>) -> Self {
+        self.causes.push(text.into());
+        self
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names what was being done, in the present tense, in front of what went wrong.
+    #[must_use]
+    pub fn while_doing(mut self, doing: &str) -> Self {
+        let inner = std::mem::replace(&mut self.sentence, format!("cannot {doing}"));
+        self.causes.insert(0, inner);
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.sentence)?;
+        for cause in &self.causes {
+            write!(f, "\n  because: {cause}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_prints_sentence_causes_and_hint() {
+        let io = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
+        let problem = Problem::usage("the file cannot be read").because(&io).hint("name another one");
+        assert_eq!(
+            problem.to_string(),
+            "the file cannot be read\n  because: no such file\nhint: name another one"
+        );
+    }
+}

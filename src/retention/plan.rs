@@ -1,0 +1,249 @@
+//! The plan: what shall happen to every chunk of a store, and why; a value that is shown, saved and run.
+//!
+//! `plan` and `apply` are one path (invariant 1): both work on this value, and the executor has no
+//! dry-run flag. Invariant: a plan names exact chunks by object id, name and range, never a rule to be
+//! evaluated again.
+
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::decide::{Circumstances, decide};
+use super::facts::{DatasetFacts, Hold, NativeRule, StoreFacts};
+use super::guard::{self, GuardName, Refusal};
+use super::model::{ByteCount, Chunk, StoreIdentity, StoreName};
+use super::name::DatasetName;
+use super::policy::Policy;
+use super::reason::{Decision, Reason};
+use super::resolve::{Resolved, resolve};
+use super::rules::Rules;
+use super::time_axis::{Position, TimeAxis};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub id: Uuid,
+    pub made_by: String,
+    pub store: StoreName,
+    pub identity: StoreIdentity,
+    pub server: String,
+    /// The store's clock when the facts were read, microseconds since 1970 UTC.
+    pub now: i64,
+    pub expires_at: i64,
+    /// Fingerprint of all rules: a plan drawn under other rules is not applied.
+    pub rules_hash: String,
+    pub datasets: Vec<DatasetPlan>,
+    /// Refusals of the whole run.
+    pub refusals: Vec<Refusal>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetPlan {
+    pub name: DatasetName,
+    pub axis: TimeAxis,
+    pub policy: Option<Policy>,
+    pub cutoff: Option<Position>,
+    pub space_dimensions: u32,
+    /// Oldest first.
+    pub chunks: Vec<ChunkPlan>,
+    pub refusals: Vec<Refusal>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkPlan {
+    pub chunk: Chunk,
+    pub decision: Decision,
+    pub reason: Reason,
+    /// When the chunk becomes old enough, microseconds since 1970 UTC.
+    pub due: Option<i64>,
+}
+
+/// What only the caller can know about a plan.
+#[derive(Debug, Clone)]
+pub struct Drawing {
+    pub id: Uuid,
+    pub made_by: String,
+    pub store: StoreName,
+}
+
+/// Draws the plan: every dataset and chunk of the facts gets its decision.
+pub fn draw(drawing: Drawing, facts: &StoreFacts, rules: &Rules, holds: &[Hold]) -> Plan {
+    let datasets = facts.datasets.iter().map(|dataset| draw_dataset(dataset, facts, rules, holds)).collect();
+    Plan {
+        id: drawing.id,
+        made_by: drawing.made_by,
+        store: drawing.store,
+        identity: facts.identity.clone(),
+        server: facts.server.clone(),
+        now: facts.now,
+        expires_at: facts.now.saturating_add(rules.plan_lifetime),
+        rules_hash: rules_hash(rules),
+        datasets,
+        refusals: run_refusals(facts, rules),
+        warnings: run_warnings(facts, rules),
+    }
+}
+
+fn draw_dataset(dataset: &DatasetFacts, facts: &StoreFacts, rules: &Rules, holds: &[Hold]) -> DatasetPlan {
+    let (policy, ambiguous) = match resolve(rules, dataset) {
+        Resolved::Policy(policy) => (Some(policy), None),
+        Resolved::Nothing => (None, None),
+        Resolved::Ambiguous(first, second) => (None, Some(ambiguous_policy(&first, &second))),
+    };
+    let around = Circumstances { now: facts.now, zone: &rules.zone, holds, guards: rules.guards };
+    let decided = decide(dataset, policy.as_ref(), around);
+    let axis = TimeAxis::new(dataset.kind.clone(), policy.as_ref().and_then(|p| p.integer_unit));
+    let now = axis.position_of_now(facts.now, dataset.integer_now, &rules.zone);
+    let mut refusals: Vec<Refusal> = ambiguous.into_iter().collect();
+    refusals.extend(dataset_refusals(dataset, policy.as_ref(), &decided.chunks, facts));
+    refusals.extend(guard::cap::over_the_cap(&decided.chunks, rules.caps, now));
+    DatasetPlan {
+        name: dataset.name.clone(),
+        warnings: dataset_warnings(dataset, &decided.chunks),
+        axis,
+        policy,
+        cutoff: decided.cutoff,
+        space_dimensions: dataset.space_dimensions,
+        chunks: decided.chunks,
+        refusals,
+    }
+}
+
+/// Guards of one dataset. A table nobody has a policy for is only looked at, so nothing refuses it.
+fn dataset_refusals(
+    dataset: &DatasetFacts,
+    policy: Option<&Policy>,
+    chunks: &[ChunkPlan],
+    facts: &StoreFacts,
+) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if policy.is_none() {
+        return refusals;
+    }
+    refusals.extend(guard::inventory::implausible(dataset));
+    refusals.extend(guard::policy_owner::managed_twice(dataset, policy));
+    if chunks.iter().any(|chunk| chunk.decision == Decision::Drop) {
+        refusals.extend(guard::dependants::foreign_key_points_here(dataset));
+        refusals.extend(guard::privilege::not_the_owner(dataset, &facts.connection.role));
+    }
+    refusals
+}
+
+fn ambiguous_policy(first: &str, second: &str) -> Refusal {
+    Refusal::new(
+        GuardName::AmbiguousPolicy,
+        format!("two policies match it: {first} and {second}"),
+        "add a policy with the table's exact name",
+    )
+}
+
+fn run_refusals(facts: &StoreFacts, rules: &Rules) -> Vec<Refusal> {
+    [
+        guard::clock::clocks_apart(facts.now, facts.our_now, rules.guards.max_clock_skew),
+        guard::inventory::standby(facts.read_only),
+        guard::activity::another_drop_is_running(&facts.other_drops),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn run_warnings(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if !facts.sees_other_sessions {
+        warnings.push(format!(
+            "role {} cannot see other sessions' statements, so a drop that only waits is not noticed; GRANT pg_read_all_stats TO it",
+            facts.connection.role
+        ));
+    }
+    for rule in &rules.policies {
+        let Some(table) = &rule.table else { continue };
+        let found = facts.datasets.iter().any(|dataset| table.matches(&dataset.name));
+        if !found && table.exact_name().is_none() {
+            warnings.push(format!("the policy for {table} matches no hypertable"));
+        }
+    }
+    warnings
+}
+
+fn dataset_warnings(dataset: &DatasetFacts, chunks: &[ChunkPlan]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for native in &dataset.native_policies {
+        if native.last_run_failed {
+            warnings.push(format!("the last run of TimescaleDB job {} failed", native.job));
+        }
+        if let NativeRule::Unsupported(rule) = &native.rule {
+            warnings.push(format!("TimescaleDB job {} has a rule that is not understood: {rule}", native.job));
+        }
+    }
+    if chunks.iter().any(|chunk| chunk.decision == Decision::Drop) {
+        for table in &dataset.referenced_tables {
+            warnings.push(format!("each drop locks {table} for a moment, because of a foreign key"));
+        }
+    }
+    warnings
+}
+
+/// A fingerprint of everything in the rules that can change a decision.
+pub fn rules_hash(rules: &Rules) -> String {
+    let zone: &TimeZone = &rules.zone;
+    let text = format!(
+        "{:?}|{:?}|{}|{:?}|{:?}|{:?}",
+        rules.policies,
+        rules.default_policy,
+        rules.take_over_native_policies,
+        rules.caps,
+        rules.guards,
+        zone.iana_name()
+    );
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+impl DatasetPlan {
+    pub fn going(&self) -> impl Iterator<Item = &ChunkPlan> {
+        self.chunks.iter().filter(|chunk| chunk.decision == Decision::Drop)
+    }
+
+    /// True where the executor may touch this dataset; a cap may be overridden by a person.
+    pub fn is_allowed(&self, caps_overridden: bool) -> bool {
+        self.refusals.iter().all(|refusal| caps_overridden && refusal.is_cap())
+    }
+
+    pub fn bytes_going(&self) -> ByteCount {
+        self.going().filter_map(|chunk| chunk.chunk.bytes()).sum()
+    }
+
+    pub fn bytes(&self) -> ByteCount {
+        self.chunks.iter().filter_map(|chunk| chunk.chunk.bytes()).sum()
+    }
+}
+
+impl Plan {
+    /// What would go if nothing refused it.
+    pub fn going(&self) -> usize {
+        self.datasets.iter().map(|dataset| dataset.going().count()).sum()
+    }
+
+    /// What the executor may drop: nothing where the run itself is refused.
+    pub fn allowed(&self, caps_overridden: bool) -> impl Iterator<Item = &DatasetPlan> {
+        let run_allowed = self.refusals.is_empty();
+        self.datasets.iter().filter(move |dataset| run_allowed && dataset.is_allowed(caps_overridden))
+    }
+
+    pub fn is_refused(&self) -> bool {
+        !self.refusals.is_empty() || self.datasets.iter().any(|dataset| !dataset.refusals.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests;
