@@ -3,6 +3,12 @@
 //! One pipeline: gather → decide → guard → apply → measure → report. `ARCHITECTURE.md` says which
 //! module may use which, and `tests/layering.rs` checks it.
 
+pub mod cli;
+pub mod config;
 pub mod crash_point;
 pub mod problem;
+pub mod report;
 pub mod retention;
+pub mod state;
+pub mod store;
+pub mod sweep;

@@ -30,7 +30,7 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
-pub type Result<T> = std::result::Result<T, Problem>;
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
 
 impl Problem {
     pub fn new(kind: Kind, sentence: impl Into<String>) -> Self {

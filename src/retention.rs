@@ -5,6 +5,7 @@
 //! was seen gets a decision with its reason (invariant 3).
 
 pub mod decide;
+pub mod drift;
 pub mod facts;
 pub mod guard;
 pub mod model;

@@ -34,9 +34,9 @@ pub struct Decided {
 
 pub fn decide(dataset: &DatasetFacts, policy: Option<&Policy>, around: Circumstances<'_>) -> Decided {
     let axis = TimeAxis::new(dataset.kind.clone(), policy.and_then(|p| p.integer_unit));
-    let cutoff = policy.and_then(|p| p.drop_after).map(|after| {
-        policy::cutoff(after, &axis, around.now, dataset.integer_now, around.zone)
-    });
+    let cutoff = policy
+        .and_then(|p| p.drop_after)
+        .map(|after| policy::cutoff(after, &axis, around.now, dataset.integer_now, around.zone));
     let now = axis.position_of_now(around.now, dataset.integer_now, around.zone);
     let ranks = Ranks::new(&dataset.chunks, now);
     let mut chunks: Vec<ChunkPlan> = dataset
@@ -72,10 +72,17 @@ fn cannot_be_judged(chunk: &Chunk, cutoff: Option<&Result<Position, NoCutoff>>) 
     if let Some(Err(problem)) = cutoff {
         return Some(Reason::NoCutoff { problem: problem.clone() });
     }
+    if is_tiered(chunk) {
+        return Some(Reason::Tiered);
+    }
     if !chunk.range.is_well_formed() {
         return Some(Reason::MalformedRange);
     }
     (!chunk.range.has_end()).then_some(Reason::NoEnd)
+}
+
+fn is_tiered(chunk: &Chunk) -> bool {
+    chunk.parts.iter().any(|part| part.state.tiered)
 }
 
 fn kept_by_policy(
@@ -108,14 +115,12 @@ fn protected(
     if ranks.is_newest(index) {
         return Some(Reason::NewestChunk);
     }
-    if chunk.parts.iter().any(|part| part.state.tiered) {
-        return Some(Reason::Tiered);
-    }
     if chunk.parts.iter().any(|part| part.state.frozen) {
         return Some(Reason::Frozen);
     }
-    guard::hold::held(&dataset.name, chunk, around.holds, around.now)
-        .or_else(|| guard::dependants::aggregate_would_lose(dataset, chunk, around.guards.continuous_aggregates))
+    guard::hold::held(&dataset.name, chunk, around.holds, around.now).or_else(|| {
+        guard::dependants::aggregate_would_lose(dataset, chunk, around.guards.continuous_aggregates)
+    })
 }
 
 fn let_go(
@@ -148,7 +153,8 @@ fn planned(
     zone: &TimeZone,
 ) -> ChunkPlan {
     let after = policy.and_then(|p| p.drop_after);
-    let due = after.filter(|_| chunk.range.has_end()).and_then(|a| policy::due(a, axis, chunk.range.end, zone));
+    let due =
+        after.filter(|_| chunk.range.has_end()).and_then(|a| policy::due(a, axis, chunk.range.end, zone));
     ChunkPlan { chunk: chunk.clone(), decision: decision_of(&reason), reason, due }
 }
 
@@ -190,7 +196,8 @@ struct Ranks {
 
 impl Ranks {
     fn new(chunks: &[Chunk], now: Option<Position>) -> Self {
-        let mut order: Vec<usize> = (0..chunks.len()).collect();
+        // Tiered data has no range of its own here; counted, it would pass for the newest chunk.
+        let mut order: Vec<usize> = (0..chunks.len()).filter(|index| !is_tiered(&chunks[*index])).collect();
         order.sort_by_key(|index| std::cmp::Reverse((chunks[*index].range.end, chunks[*index].range.start)));
         let begun = |index: &usize| now.is_none_or(|now| chunks[*index].range.start <= now);
         let mut ranks = vec![None; chunks.len()];

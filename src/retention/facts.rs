@@ -60,6 +60,8 @@ pub struct DatasetFacts {
     pub kind: TimeKind,
     /// What the table's integer-now function answered, on integer time columns.
     pub integer_now: Option<i64>,
+    /// Why that function did not answer.
+    pub integer_now_error: Option<String>,
     pub chunk_interval: Option<i64>,
     pub space_dimensions: u32,
     /// Sorted by end, then by length: inner ranges come before those around them.

@@ -123,10 +123,7 @@ fn push_letter(part: &mut Vec<Piece>, letter: char) {
     }
 }
 
-fn read_quoted(
-    letters: &mut std::iter::Peekable<std::str::Chars<'_>>,
-    text: &str,
-) -> Result<String, String> {
+fn read_quoted(letters: &mut std::iter::Peekable<std::str::Chars<'_>>, text: &str) -> Result<String, String> {
     let mut literal = String::new();
     while let Some(letter) = letters.next() {
         if letter != '"' {
@@ -194,7 +191,11 @@ mod tests {
         ];
         for (pattern, schema, name, expected) in cases {
             let parsed: TablePattern = pattern.parse().expect(pattern);
-            assert_eq!(parsed.matches(&RelationName::new(schema, name)), expected, "{pattern} on {schema}.{name}");
+            assert_eq!(
+                parsed.matches(&RelationName::new(schema, name)),
+                expected,
+                "{pattern} on {schema}.{name}"
+            );
         }
     }
 

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::decide::{Circumstances, decide};
+use super::drift::Selection;
 use super::facts::{DatasetFacts, Hold, NativeRule, StoreFacts};
 use super::guard::{self, GuardName, Refusal};
 use super::model::{ByteCount, Chunk, StoreIdentity, StoreName};
@@ -69,8 +70,17 @@ pub struct Drawing {
 }
 
 /// Draws the plan: every dataset and chunk of the facts gets its decision.
-pub fn draw(drawing: Drawing, facts: &StoreFacts, rules: &Rules, holds: &[Hold]) -> Plan {
-    let datasets = facts.datasets.iter().map(|dataset| draw_dataset(dataset, facts, rules, holds)).collect();
+///
+/// `only` is what a saved plan allows: whatever else could go by now stays, and caps count what is left.
+pub fn draw(
+    drawing: Drawing,
+    facts: &StoreFacts,
+    rules: &Rules,
+    holds: &[Hold],
+    only: Option<&Selection>,
+) -> Plan {
+    let datasets =
+        facts.datasets.iter().map(|dataset| draw_dataset(dataset, facts, rules, holds, only)).collect();
     Plan {
         id: drawing.id,
         made_by: drawing.made_by,
@@ -86,14 +96,23 @@ pub fn draw(drawing: Drawing, facts: &StoreFacts, rules: &Rules, holds: &[Hold])
     }
 }
 
-fn draw_dataset(dataset: &DatasetFacts, facts: &StoreFacts, rules: &Rules, holds: &[Hold]) -> DatasetPlan {
+fn draw_dataset(
+    dataset: &DatasetFacts,
+    facts: &StoreFacts,
+    rules: &Rules,
+    holds: &[Hold],
+    only: Option<&Selection>,
+) -> DatasetPlan {
     let (policy, ambiguous) = match resolve(rules, dataset) {
         Resolved::Policy(policy) => (Some(policy), None),
         Resolved::Nothing => (None, None),
         Resolved::Ambiguous(first, second) => (None, Some(ambiguous_policy(&first, &second))),
     };
     let around = Circumstances { now: facts.now, zone: &rules.zone, holds, guards: rules.guards };
-    let decided = decide(dataset, policy.as_ref(), around);
+    let mut decided = decide(dataset, policy.as_ref(), around);
+    if let Some(only) = only {
+        keep_what_was_not_planned(&dataset.name, &mut decided.chunks, only);
+    }
     let axis = TimeAxis::new(dataset.kind.clone(), policy.as_ref().and_then(|p| p.integer_unit));
     let now = axis.position_of_now(facts.now, dataset.integer_now, &rules.zone);
     let mut refusals: Vec<Refusal> = ambiguous.into_iter().collect();
@@ -108,6 +127,15 @@ fn draw_dataset(dataset: &DatasetFacts, facts: &StoreFacts, rules: &Rules, holds
         space_dimensions: dataset.space_dimensions,
         chunks: decided.chunks,
         refusals,
+    }
+}
+
+fn keep_what_was_not_planned(dataset: &DatasetName, chunks: &mut [ChunkPlan], only: &Selection) {
+    for chunk in chunks.iter_mut().filter(|chunk| chunk.decision == Decision::Drop) {
+        if !only.includes(dataset, chunk.chunk.range) {
+            chunk.decision = Decision::Keep;
+            chunk.reason = Reason::NotInPlan;
+        }
     }
 }
 
@@ -170,12 +198,16 @@ fn run_warnings(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
 
 fn dataset_warnings(dataset: &DatasetFacts, chunks: &[ChunkPlan]) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(error) = &dataset.integer_now_error {
+        warnings.push(format!("its integer-now function fails: {error}"));
+    }
     for native in &dataset.native_policies {
         if native.last_run_failed {
             warnings.push(format!("the last run of TimescaleDB job {} failed", native.job));
         }
         if let NativeRule::Unsupported(rule) = &native.rule {
-            warnings.push(format!("TimescaleDB job {} has a rule that is not understood: {rule}", native.job));
+            warnings
+                .push(format!("TimescaleDB job {} has a rule that is not understood: {rule}", native.job));
         }
     }
     if chunks.iter().any(|chunk| chunk.decision == Decision::Drop) {

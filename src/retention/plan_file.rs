@@ -64,8 +64,9 @@ mod tests {
         table.name.name = "we\"ird; drop".into();
         table.chunks[0].range.start = TimeRange::OPEN_START;
         let rules = Rules { policies: vec![rule(Some("public.*"), Some("5 days"))], ..Rules::default() };
-        let drawing = Drawing { id: uuid::Uuid::nil(), made_by: "test".into(), store: StoreName("main".into()) };
-        draw(drawing, &store(vec![table]), &rules, &[])
+        let drawing =
+            Drawing { id: uuid::Uuid::nil(), made_by: "test".into(), store: StoreName("main".into()) };
+        draw(drawing, &store(vec![table]), &rules, &[], None)
     }
 
     #[test]
@@ -82,8 +83,14 @@ mod tests {
         assert!(matches!(read(&text[..text.len() / 2]), Err(PlanFileError::NotJson(_))));
         assert_eq!(read("{}"), Err(PlanFileError::NotAPlan));
         assert_eq!(read("[]"), Err(PlanFileError::NotAPlan));
-        assert_eq!(read(&text.replace("\"timesweep_plan\": 1", "\"timesweep_plan\": 2")), Err(PlanFileError::OtherFormat(2)));
+        assert_eq!(
+            read(&text.replace("\"timesweep_plan\": 1", "\"timesweep_plan\": 2")),
+            Err(PlanFileError::OtherFormat(2))
+        );
         assert_eq!(read(&text.replacen("\"keep\"", "\"drop\"", 1)), Err(PlanFileError::Edited));
-        assert_eq!(read(&text.replacen("\"plan\": {", "\"plan\": { \"extra\": 1,", 1)), Err(PlanFileError::Edited));
+        assert_eq!(
+            read(&text.replacen("\"plan\": {", "\"plan\": { \"extra\": 1,", 1)),
+            Err(PlanFileError::Edited)
+        );
     }
 }

@@ -139,9 +139,7 @@ pub fn cutoff(
         (TimeKind::TimestampTz, DropAfter::Span(span)) => {
             span.before_instant(now, zone).ok_or(NoCutoff::OutOfRange)
         }
-        (kind, DropAfter::Span(span)) => {
-            wall_clock_cutoff(span, kind, now, zone).ok_or(NoCutoff::OutOfRange)
-        }
+        (kind, DropAfter::Span(span)) => wall_clock_cutoff(span, kind, now, zone).ok_or(NoCutoff::OutOfRange),
     }
 }
 
@@ -234,13 +232,19 @@ mod tests {
         assert_eq!(cutoff(thirty, &axis(None), now(), Some(5), &zone), Err(NoCutoff::UnknownUnit));
         assert_eq!(cutoff(thirty, &axis(seconds), now(), Some(2_592_100), &zone), Ok(100));
         assert_eq!(cutoff(DropAfter::Units(10), &axis(None), now(), Some(-5), &zone), Ok(-15));
-        assert_eq!(cutoff(DropAfter::Units(10), &axis(None), now(), Some(i64::MIN), &zone), Err(NoCutoff::OutOfRange));
+        assert_eq!(
+            cutoff(DropAfter::Units(10), &axis(None), now(), Some(i64::MIN), &zone),
+            Err(NoCutoff::OutOfRange)
+        );
     }
 
     #[test]
     fn a_number_on_a_time_column_is_no_policy() {
         let axis = TimeAxis::new(TimeKind::Date, None);
-        assert_eq!(cutoff(DropAfter::Units(10), &axis, now(), None, &TimeZone::UTC), Err(NoCutoff::UnitsOnATimeColumn));
+        assert_eq!(
+            cutoff(DropAfter::Units(10), &axis, now(), None, &TimeZone::UTC),
+            Err(NoCutoff::UnitsOnATimeColumn)
+        );
     }
 
     #[test]

@@ -33,35 +33,60 @@ impl Decision {
 #[serde(rename_all = "snake_case", tag = "why")]
 pub enum Reason {
     // drop
-    Expired { cutoff: Position },
-    BeyondNewest { keep: u32, rank: u32 },
+    Expired {
+        cutoff: Position,
+    },
+    BeyondNewest {
+        keep: u32,
+        rank: u32,
+    },
     // keep
     NoPolicy,
-    NoCutoff { problem: NoCutoff },
-    NotExpired { cutoff: Position },
-    AmongNewest { keep: u32, rank: u32 },
+    NoCutoff {
+        problem: NoCutoff,
+    },
+    NotExpired {
+        cutoff: Position,
+    },
+    AmongNewest {
+        keep: u32,
+        rank: u32,
+    },
     InTheFuture,
     NewestChunk,
     NoEnd,
     MalformedRange,
     Frozen,
     Tiered,
-    Held { hold: i64, author: String, because: String, expires_at: Option<i64> },
-    SurroundsKept { kept: RelationName },
+    Held {
+        hold: i64,
+        author: String,
+        because: String,
+        expires_at: Option<i64>,
+    },
+    SurroundsKept {
+        kept: RelationName,
+    },
+    /// It may go by now, but the plan that is applied did not say so.
+    NotInPlan,
     // refuse
-    NotMaterialized { view: RelationName },
-    InRefreshWindow { view: RelationName },
+    NotMaterialized {
+        view: RelationName,
+    },
+    InRefreshWindow {
+        view: RelationName,
+    },
 }
 
 impl Reason {
     /// The reason as a phrase for people.
     pub fn sentence(&self, axis: &TimeAxis) -> String {
         match self {
-            Self::Expired { cutoff } => format!("all of it is older than {}", axis.show(*cutoff)),
+            Self::Expired { cutoff } => format!("all of it is older than {}", axis.show_cutoff(*cutoff)),
             Self::BeyondNewest { keep, rank } => format!("number {rank} from the newest, {keep} are kept"),
             Self::NoPolicy => "no policy".into(),
             Self::NoCutoff { problem } => problem.to_string(),
-            Self::NotExpired { cutoff } => format!("has data newer than {}", axis.show(*cutoff)),
+            Self::NotExpired { cutoff } => format!("has data newer than {}", axis.show_cutoff(*cutoff)),
             Self::AmongNewest { keep, rank } => format!("number {rank} of the {keep} newest"),
             Self::InTheFuture => "starts in the future".into(),
             Self::NewestChunk => "the newest chunk always stays".into(),
@@ -70,6 +95,7 @@ impl Reason {
             Self::Frozen => "frozen; the server does not drop it".into(),
             Self::Tiered => "tiered to object storage".into(),
             Self::SurroundsKept { kept } => format!("its range includes {kept}, which stays"),
+            Self::NotInPlan => "not in the plan that is applied".into(),
             Self::Held { .. } => self.held_sentence(),
             Self::NotMaterialized { view } => format!("holds rows that are not in {view} yet"),
             Self::InRefreshWindow { view } => {

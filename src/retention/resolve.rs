@@ -99,7 +99,12 @@ mod tests {
     use super::*;
 
     fn native(job: i32, after: &str) -> NativePolicy {
-        NativePolicy { job, scheduled: true, rule: NativeRule::DropAfter(days(after)), last_run_failed: false }
+        NativePolicy {
+            job,
+            scheduled: true,
+            rule: NativeRule::DropAfter(days(after)),
+            last_run_failed: false,
+        }
     }
 
     fn resolved(rules: &Rules, dataset: &DatasetFacts) -> String {
@@ -124,7 +129,10 @@ mod tests {
     #[test]
     fn two_patterns_that_match_are_never_guessed_between() {
         let rules = Rules {
-            policies: vec![rule(Some("public.*"), Some("5 days")), rule(Some("*.conditions"), Some("3 days"))],
+            policies: vec![
+                rule(Some("public.*"), Some("5 days")),
+                rule(Some("*.conditions"), Some("3 days")),
+            ],
             ..Rules::default()
         };
         assert_eq!(resolved(&rules, &dataset("public.conditions")), "public.* or *.conditions");

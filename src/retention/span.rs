@@ -27,10 +27,11 @@ pub struct RetentionSpan {
 impl RetentionSpan {
     /// Builds a span of whole days.
     pub fn from_days(days: i32) -> Result<Self, String> {
-        Self::checked(0, days, 0)
+        Self::from_parts(0, days, 0)
     }
 
-    fn checked(months: i32, days: i32, microseconds: Microseconds) -> Result<Self, String> {
+    /// Builds a span of months, days and microseconds; none may be negative, one has to be positive.
+    pub fn from_parts(months: i32, days: i32, microseconds: Microseconds) -> Result<Self, String> {
         let parts = [i64::from(months), i64::from(days), microseconds];
         if parts.iter().any(|part| *part < 0) {
             return Err("a retention cannot be negative".into());
@@ -89,10 +90,14 @@ impl FromStr for RetentionSpan {
             && !number.is_empty()
             && number.chars().all(|c| c.is_ascii_digit())
         {
-            return Err(format!("`{text}` could be minutes or months; write `{number} min` or `{number} months`"));
+            return Err(format!(
+                "`{text}` could be minutes or months; write `{number} min` or `{number} months`"
+            ));
         }
         let span: Span = trimmed.parse().map_err(|_| {
-            format!("`{text}` is not a span of time; write for example `30 days`, `3 months`, `36 h` or `P1M`")
+            format!(
+                "`{text}` is not a span of time; write for example `30 days`, `3 months`, `36 h` or `P1M`"
+            )
         })?;
         Self::from_jiff(&span).map_err(|why| format!("`{text}`: {why}"))
     }
@@ -101,7 +106,8 @@ impl FromStr for RetentionSpan {
 impl RetentionSpan {
     fn from_jiff(span: &Span) -> Result<Self, String> {
         let too_long = || "longer than any calendar".to_owned();
-        let months = i32::from(span.get_years()).checked_mul(12).and_then(|m| m.checked_add(span.get_months()));
+        let months =
+            i32::from(span.get_years()).checked_mul(12).and_then(|m| m.checked_add(span.get_months()));
         let days = span.get_weeks().checked_mul(7).and_then(|d| d.checked_add(span.get_days()));
         let exact = Span::new()
             .try_hours(span.get_hours())
@@ -115,7 +121,7 @@ impl RetentionSpan {
             return Err("finer than a microsecond".into());
         }
         let microseconds = i64::try_from(exact.as_micros()).map_err(|_| too_long())?;
-        Self::checked(months.ok_or_else(too_long)?, days.ok_or_else(too_long)?, microseconds)
+        Self::from_parts(months.ok_or_else(too_long)?, days.ok_or_else(too_long)?, microseconds)
     }
 }
 
@@ -213,7 +219,11 @@ mod tests {
         ];
         for (span, now, zone, expected) in cases {
             let span: RetentionSpan = span.parse().expect("span");
-            assert_eq!(span.before_instant(instant(now), &zone), Some(instant(expected)), "{span} before {now}");
+            assert_eq!(
+                span.before_instant(instant(now), &zone),
+                Some(instant(expected)),
+                "{span} before {now}"
+            );
         }
     }
 

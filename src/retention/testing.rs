@@ -22,7 +22,8 @@ pub fn rule(table: Option<&str>, after: Option<&str>) -> PolicyRule {
         keep_newest: None,
         integer_unit: None,
         take_over_native: false,
-        source: table.map_or(PolicySource::Default, |text| PolicySource::Configuration { table: text.into() }),
+        source: table
+            .map_or(PolicySource::Default, |text| PolicySource::Configuration { table: text.into() }),
     }
 }
 
@@ -49,6 +50,7 @@ pub fn dataset(name: &str) -> DatasetFacts {
         droppable_by_us: true,
         kind: TimeKind::TimestampTz,
         integer_now: None,
+        integer_now_error: None,
         chunk_interval: Some(DAY),
         space_dimensions: 0,
         chunks: Vec::new(),

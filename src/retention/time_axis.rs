@@ -166,7 +166,9 @@ impl TimeAxis {
         match self.kind {
             TimeKind::TimestampTz => Some(now),
             TimeKind::Timestamp => wall_clock_position(wall_clock(now, zone)?),
-            TimeKind::Date => wall_clock_position(wall_clock(now, zone)?.date().to_datetime(jiff::civil::Time::midnight())),
+            TimeKind::Date => {
+                wall_clock_position(wall_clock(now, zone)?.date().to_datetime(jiff::civil::Time::midnight()))
+            }
             TimeKind::SmallInt | TimeKind::Integer | TimeKind::BigInt => integer_now,
             TimeKind::Other(_) => None,
         }
@@ -192,6 +194,14 @@ impl TimeAxis {
             Some(instant) if self.kind.is_integer() => format!("{position} ({})", show_instant(instant)),
             Some(instant) => show_instant(instant),
             None => position.to_string(),
+        }
+    }
+
+    /// A computed position for people, such as a cutoff: to the second, rounded down.
+    pub fn show_cutoff(&self, position: Position) -> String {
+        match self.instant(position) {
+            Some(_) if !self.kind.is_integer() => self.show(position - position.rem_euclid(1_000_000)),
+            _ => self.show(position),
         }
     }
 

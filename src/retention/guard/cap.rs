@@ -80,7 +80,9 @@ fn known_bytes<'a>(chunks: impl Iterator<Item = &'a ChunkPlan>) -> ByteCount {
 }
 
 fn override_hint(setting: &str) -> String {
-    format!("read the plan, save it with `plan --out FILE` and run `apply FILE --override-caps PLAN-ID` once, or raise `{setting}`")
+    format!(
+        "read the plan, save it with `plan --out FILE` and run `apply FILE --override-caps PLAN-ID` once, or raise `{setting}`"
+    )
 }
 
 #[cfg(test)]

@@ -12,10 +12,7 @@ pub fn clocks_apart(store_now: i64, our_now: i64, allowed: i64) -> Option<Refusa
     Some(Refusal::new(
         GuardName::Clock,
         format!("the store's clock is {} s {direction} ours", apart / 1_000_000),
-        format!(
-            "set both clocks right, or raise `guards.max_clock_skew` (now {} s)",
-            allowed / 1_000_000
-        ),
+        format!("set both clocks right, or raise `guards.max_clock_skew` (now {} s)", allowed / 1_000_000),
     ))
 }
 

@@ -38,7 +38,10 @@ pub fn foreign_key_points_here(dataset: &DatasetFacts) -> Option<Refusal> {
     let key = dataset.inbound_foreign_keys.first()?;
     Some(Refusal::new(
         GuardName::ForeignKey,
-        format!("the foreign key {} of {} points at it, and the server refuses every drop while it does", key.constraint, key.table),
+        format!(
+            "the foreign key {} of {} points at it, and the server refuses every drop while it does",
+            key.constraint, key.table
+        ),
         format!(
             "drop the constraint ({} on {}), and add it again NOT VALID after the run if it is needed",
             key.constraint, key.table
@@ -76,7 +79,12 @@ mod tests {
             (dataset(vec![], RefreshWindow::Unlimited), reached),
         ];
         for (table, expected) in cases {
-            assert_eq!(aggregate_would_lose(&table, &old, OnDependants::Refuse), expected, "{:?}", table.aggregates);
+            assert_eq!(
+                aggregate_would_lose(&table, &old, OnDependants::Refuse),
+                expected,
+                "{:?}",
+                table.aggregates
+            );
             assert_eq!(aggregate_would_lose(&table, &old, OnDependants::Allow), None);
         }
     }

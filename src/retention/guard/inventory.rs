@@ -62,7 +62,12 @@ mod tests {
     fn an_inventory_that_cannot_be_true_is_refused() {
         assert_eq!(implausible(&daily("t", 5)), None);
         let missing = DatasetFacts { relations_in_catalog: 6, ..daily("t", 5) };
-        assert!(implausible(&missing).expect("refused").sentence.contains("5 chunks are listed, but the catalog has 6"));
+        assert!(
+            implausible(&missing)
+                .expect("refused")
+                .sentence
+                .contains("5 chunks are listed, but the catalog has 6")
+        );
         let empty = DatasetFacts { chunks: Vec::new(), ..daily("t", 5) };
         assert!(implausible(&empty).is_some());
         let mut backwards = daily("t", 1);

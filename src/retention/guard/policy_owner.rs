@@ -40,7 +40,8 @@ mod tests {
         let mut table = daily("t", 3);
         assert_eq!(managed_twice(&table, Some(&policy)), None);
         let rule = NativeRule::DropAfter(days("5 days"));
-        table.native_policies = vec![NativePolicy { job: 1003, scheduled: true, rule, last_run_failed: false }];
+        table.native_policies =
+            vec![NativePolicy { job: 1003, scheduled: true, rule, last_run_failed: false }];
         assert_eq!(managed_twice(&table, None), None, "without a policy of ours nothing is managed twice");
         let refusal = managed_twice(&table, Some(&policy)).expect("refused");
         assert_eq!(refusal.sentence, "TimescaleDB job 1003 manages it, too (drop after 5 days)");

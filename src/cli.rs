@@ -1,0 +1,148 @@
+//! The command line: one file per verb; `exit.rs` says which outcome is which code.
+//!
+//! Preview is the default: nothing is deleted without `apply FILE` or `run --apply`. Text for people
+//! goes to standard output, problems to standard error; with `--output json` the last line of standard
+//! output is one JSON object.
+
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::problem::{Problem, Result};
+
+mod apply;
+mod check;
+mod exit;
+mod explain;
+mod hold;
+mod open;
+mod output;
+mod plan;
+mod progress;
+mod report;
+mod run;
+mod signals;
+mod target;
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TIMESWEEP_COMMIT"), ")");
+
+/// Removes time-series data nobody needs any more, and nothing else.
+#[derive(Debug, Parser)]
+#[command(name = "timesweep", version = VERSION, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The configuration file [default: ./timesweep.toml, then /etc/timesweep/timesweep.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "TIMESWEEP_CONFIG", hide_env_values = true)]
+    config: Option<PathBuf>,
+    /// The store to work on, where the configuration has several
+    #[arg(long, global = true, value_name = "NAME")]
+    store: Option<String>,
+    /// Work without a configuration: the database, as postgres://user@host:port/database
+    #[arg(long, global = true, value_name = "URL", env = "TIMESWEEP_URL", hide_env_values = true)]
+    url: Option<String>,
+    /// Without a configuration: the table, as schema.table
+    #[arg(long, global = true, value_name = "TABLE", conflicts_with_all = ["config", "store"])]
+    table: Option<String>,
+    /// Without a configuration: how old data may get, as `30 days`, `3 months`, `P1M`
+    #[arg(long, global = true, value_name = "SPAN", conflicts_with_all = ["config", "store"])]
+    drop_after: Option<String>,
+    /// Without a configuration: keep this many of the newest chunks
+    #[arg(long, global = true, value_name = "COUNT", conflicts_with_all = ["config", "store"])]
+    keep_newest: Option<u32>,
+    /// Where the journal and the holds are kept
+    #[arg(long, global = true, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// What to print
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[arg(skip)]
+    url_was_typed: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Connect, list privileges and policies as they resolve, and what would be refused
+    Check,
+    /// Show what would go and what stays, with reasons, bytes and dates
+    Plan(plan::PlanArgs),
+    /// Do exactly what a saved plan says, as far as it is still true
+    Apply(apply::ApplyArgs),
+    /// The whole run a scheduler calls; a preview without --apply
+    Run(run::RunArgs),
+    /// Why a chunk or table goes or stays, and when it would go
+    Explain(explain::ExplainArgs),
+    /// Pin a table or chunk, list the pins, or remove one
+    #[command(subcommand)]
+    Hold(hold::HoldVerb),
+    /// Show the last run, or a given one
+    Report(report::ReportArgs),
+}
+
+/// Parses, runs and answers with the exit code.
+pub fn main() -> u8 {
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { exit::DONE };
+        }
+    };
+    let mut cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    cli.common.url_was_typed = was_typed(&matches, "url");
+    match start(cli) {
+        Ok(code) => code,
+        Err(problem) => {
+            output::complain(&problem);
+            exit::of_problem(&problem)
+        }
+    }
+}
+
+/// Global arguments may stand before or after the verb.
+fn was_typed(matches: &clap::ArgMatches, id: &str) -> bool {
+    let here = matches.value_source(id) == Some(ValueSource::CommandLine);
+    here || matches
+        .subcommand()
+        .is_some_and(|(_, inner)| inner.try_contains_id(id).is_ok() && was_typed(inner, id))
+}
+
+fn start(cli: Cli) -> Result<u8> {
+    // One TLS stack for everything. A second installation is no harm.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Problem::unreachable("the program cannot start").because(&error))?;
+    runtime.block_on(dispatch(cli))
+}
+
+async fn dispatch(cli: Cli) -> Result<u8> {
+    let common = &cli.common;
+    match cli.verb {
+        Verb::Check => check::check(common).await,
+        Verb::Plan(args) => plan::plan(common, &args).await,
+        Verb::Apply(args) => apply::apply(common, &args).await,
+        Verb::Run(args) => run::run(common, &args).await,
+        Verb::Explain(args) => explain::explain(common, &args).await,
+        Verb::Hold(verb) => hold::hold(common, verb).await,
+        Verb::Report(args) => report::report(common, &args).await,
+    }
+}

@@ -1,0 +1,74 @@
+//! `timesweep apply FILE`: exactly a saved plan, as far as it is still true.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use uuid::Uuid;
+
+use super::{Common, exit, open, output, progress, signals};
+use crate::problem::{Problem, Result};
+use crate::report::text;
+use crate::retention::plan::Plan;
+use crate::retention::plan_file;
+use crate::state::State;
+use crate::sweep::apply::{Order, Pass};
+
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A plan that `timesweep plan --out FILE` saved
+    file: PathBuf,
+    /// Drop more than the caps allow, for this one plan and once; give the plan's id
+    #[arg(long, value_name = "PLAN-ID")]
+    override_caps: Option<Uuid>,
+}
+
+pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
+    let plan = read(&args.file)?;
+    let override_caps = match args.override_caps {
+        Some(id) if id != plan.id => {
+            return Err(Problem::usage(format!(
+                "--override-caps names plan {id}, the file holds plan {}",
+                plan.id
+            ))
+            .hint("read the plan, and give its own id"));
+        }
+        other => other.is_some(),
+    };
+    execute(common, "apply", Order::Saved { plan: Box::new(plan), override_caps }).await
+}
+
+/// What `apply` and `run --apply` share.
+pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
+    let opened = open::open(common)?;
+    let stop = signals::stop_token();
+    let state = Arc::new(State::open(&opened.state_path).await?);
+    let pass = Pass {
+        driver: opened.driver,
+        state: Arc::clone(&state),
+        config: opened.store,
+        command: command.to_owned(),
+        stop,
+        progress: progress::bar(common.output),
+        exit_code: exit::of_verdict,
+    };
+    let report = pass.apply(order).await;
+    if let Some(state) = Arc::into_inner(state) {
+        state.close().await?;
+    }
+    let report = report?;
+    output::print(common.output, || text::render(&report), &report)?;
+    Ok(exit::of_verdict(report.verdict))
+}
+
+fn read(path: &Path) -> Result<Plan> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Problem::usage(format!("the plan {} cannot be read", path.display()))
+            .because(&error)
+            .hint("save one with `timesweep plan --out FILE`")
+    })?;
+    plan_file::read(&text).map_err(|error| {
+        Problem::refused(format!("{} is not applied: {error}", path.display()))
+            .hint("draw a new plan with `timesweep plan --out FILE`")
+    })
+}

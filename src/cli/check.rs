@@ -1,0 +1,141 @@
+//! `timesweep check`: connects to everything, and says what it found and what would be refused.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{Common, exit, open, output};
+use crate::problem::Result;
+use crate::report::plan_text::refusals;
+use crate::report::table::{counted, indented, number, plain};
+use crate::retention::facts::StoreFacts;
+use crate::retention::plan::{DatasetPlan, Plan};
+use crate::state::State;
+use crate::sweep::gather;
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    store: String,
+    server: String,
+    identity: String,
+    role: String,
+    privileges: Vec<String>,
+    state: String,
+    tables: Vec<CheckedTable>,
+    advice: Vec<String>,
+    refusals: Vec<crate::retention::guard::Refusal>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedTable {
+    table: String,
+    time: String,
+    chunks: usize,
+    policy: String,
+    source: String,
+    refusals: Vec<crate::retention::guard::Refusal>,
+    warnings: Vec<String>,
+}
+
+pub async fn check(common: &Common) -> Result<u8> {
+    let opened = open::open(common)?;
+    let state = State::open(&opened.state_path).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let plan = gather::plan(&facts, &opened.store, Some(&state), None).await?;
+    state.add_size_samples(&gather::size_samples(&facts, &opened.store)).await?;
+    state.close().await?;
+    let mut advice = opened.driver.advice().await?;
+    advice.extend(plan.warnings.iter().cloned());
+    let place = format!(
+        "{} (holds the journal; one runner per database by the server's lock)",
+        opened.state_path.display()
+    );
+    let checked = checked(&facts, &plan, advice, place);
+    output::print(common.output, || render(&checked), &checked)?;
+    Ok(if plan.is_refused() { exit::REFUSED } else { exit::DONE })
+}
+
+fn checked(facts: &StoreFacts, plan: &Plan, advice: Vec<String>, state: String) -> Checked {
+    Checked {
+        store: plan.store.to_string(),
+        server: plan.server.clone(),
+        identity: plan.identity.to_string(),
+        role: facts.connection.role.clone(),
+        privileges: privileges(facts),
+        state,
+        tables: plan.datasets.iter().map(checked_table).collect(),
+        advice,
+        refusals: plan.refusals.clone(),
+    }
+}
+
+fn privileges(facts: &StoreFacts) -> Vec<String> {
+    let can = |yes: bool, what: &str| format!("{} {what}", if yes { "can" } else { "cannot" });
+    let owned = facts.datasets.iter().filter(|dataset| dataset.droppable_by_us).count();
+    vec![
+        format!("can drop chunks of {owned} of {}", counted(facts.datasets.len(), "hypertable")),
+        can(facts.sees_other_sessions, "see other sessions' statements (pg_read_all_stats)"),
+        can(
+            facts.connection.may_signal_backends,
+            "end other sessions (pg_signal_backend); it never does so by itself",
+        ),
+    ]
+}
+
+fn checked_table(dataset: &DatasetPlan) -> CheckedTable {
+    CheckedTable {
+        table: dataset.name.to_string(),
+        time: dataset.axis.kind.to_string(),
+        chunks: dataset.chunks.len(),
+        policy: dataset.policy.as_ref().map_or_else(|| "none, everything stays".into(), ToString::to_string),
+        source: dataset.policy.as_ref().map_or_else(String::new, |policy| policy.source.to_string()),
+        refusals: dataset.refusals.clone(),
+        warnings: dataset.warnings.clone(),
+    }
+}
+
+fn render(checked: &Checked) -> String {
+    let mut text = format!(
+        "store {}: {}\n  {}\n  state: {}\n  role {}:\n",
+        checked.store, checked.server, checked.identity, checked.state, checked.role
+    );
+    for privilege in &checked.privileges {
+        let _ = writeln!(text, "    {privilege}");
+    }
+    text.push('\n');
+    text.push_str(&table_of(&checked.tables));
+    for table in
+        checked.tables.iter().filter(|table| !table.refusals.is_empty() || !table.warnings.is_empty())
+    {
+        let _ = writeln!(text, "\n{}", table.table);
+        text.push_str(&refusals("this table", &table.refusals));
+        for warning in &table.warnings {
+            let _ = writeln!(text, "  warning: {warning}");
+        }
+    }
+    if !checked.advice.is_empty() {
+        text.push('\n');
+    }
+    for advice in &checked.advice {
+        let _ = writeln!(text, "warning: {advice}");
+    }
+    text.push_str(&refusals("every run", &checked.refusals));
+    text
+}
+
+fn table_of(tables: &[CheckedTable]) -> String {
+    if tables.is_empty() {
+        return "  no hypertables\n".into();
+    }
+    let mut table = plain(&["table", "time", "chunks", "policy", "from the"]);
+    for checked in tables {
+        table.add_row(vec![
+            comfy_table::Cell::new(&checked.table),
+            comfy_table::Cell::new(&checked.time),
+            number(checked.chunks),
+            comfy_table::Cell::new(&checked.policy),
+            comfy_table::Cell::new(&checked.source),
+        ]);
+    }
+    indented(&table)
+}

@@ -1,0 +1,49 @@
+//! `timesweep explain TARGET`: the decision chain of one chunk or table, dropped ones included.
+
+use clap::Args;
+
+use super::target::{self, Target};
+use super::{Common, exit, open, output};
+use crate::problem::Result;
+use crate::report::explain;
+use crate::retention::facts::StoreFacts;
+use crate::retention::name::RelationName;
+use crate::state::State;
+use crate::sweep::gather;
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A table, or a chunk as `_timescaledb_internal._hyper_1_1_chunk`
+    target: String,
+}
+
+pub async fn explain(common: &Common, args: &ExplainArgs) -> Result<u8> {
+    let name = target::parse(&args.target)?;
+    let opened = open::open(common)?;
+    let state = open::existing_state(&opened.state_path).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let plan = gather::plan(&facts, &opened.store, state.as_ref(), None).await?;
+    let explanation = match target::find(&plan, &name) {
+        Some(Target::Dataset(dataset)) => explain::of_dataset(dataset),
+        Some(Target::Chunk(dataset, chunk)) => explain::of_chunk(dataset, chunk),
+        None => from_history(state.as_ref(), &facts, &name).await?,
+    };
+    if let Some(state) = state {
+        state.close().await?;
+    }
+    output::print(common.output, || explain::render(&explanation), &explanation)?;
+    Ok(exit::DONE)
+}
+
+async fn from_history(
+    state: Option<&State>,
+    facts: &StoreFacts,
+    name: &RelationName,
+) -> Result<explain::Explanation> {
+    let Some(state) = state else { return Err(target::unknown(name)) };
+    let history = state.outcomes_of_chunk(&facts.identity, None, name).await?;
+    if history.is_empty() {
+        return Err(target::unknown(name));
+    }
+    Ok(explain::of_history(&name.to_string(), &history))
+}

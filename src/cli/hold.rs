@@ -1,0 +1,173 @@
+//! `timesweep hold`: pins on tables and chunks, with author, reason and expiry.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::target::{self, Target};
+use super::{Common, exit, open, output};
+use crate::problem::{Problem, Result};
+use crate::report::table::{indented, minute, number, plain};
+use crate::retention::span::RetentionSpan;
+use crate::state::{HoldRecord, NewHold, State};
+use crate::sweep::gather::{self, our_now};
+
+#[derive(Debug, Subcommand)]
+pub enum HoldVerb {
+    /// Pin a table or a chunk: nothing drops it while the pin is there
+    Add(AddArgs),
+    /// List the pins
+    List {
+        /// Also those that were removed or have expired
+        #[arg(long)]
+        all: bool,
+    },
+    /// Remove a pin by its number
+    Remove { number: i64 },
+}
+
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// A table, or a chunk as `_timescaledb_internal._hyper_1_1_chunk`
+    target: String,
+    /// Why it has to stay
+    #[arg(long)]
+    reason: String,
+    /// Until when: a date, or a span such as `2 weeks` [default: until it is removed]
+    #[arg(long, value_name = "DATE|SPAN")]
+    until: Option<String>,
+    /// Who asks for it
+    #[arg(long, env = "USER", default_value = "unknown")]
+    author: String,
+}
+
+pub async fn hold(common: &Common, verb: HoldVerb) -> Result<u8> {
+    match verb {
+        HoldVerb::Add(args) => add(common, &args).await,
+        HoldVerb::List { all } => list(common, all).await,
+        HoldVerb::Remove { number } => remove(common, number).await,
+    }
+}
+
+async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
+    let name = target::parse(&args.target)?;
+    let expires_at = args.until.as_deref().map(until).transpose()?;
+    let opened = open::open(common)?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let plan = gather::plan(&facts, &opened.store, None, None).await?;
+    let (dataset, chunk) = match target::find(&plan, &name) {
+        Some(Target::Dataset(dataset)) => (dataset.name.clone(), None),
+        Some(Target::Chunk(dataset, _)) => (dataset.name.clone(), Some(name)),
+        None => return Err(target::unknown(&name)),
+    };
+    let hold = NewHold {
+        store: opened.store.name.clone(),
+        dataset,
+        chunk,
+        author: args.author.clone(),
+        reason: args.reason.clone(),
+        created_at: our_now(),
+        expires_at,
+    };
+    let state = State::open(&opened.state_path).await?;
+    let id = state.add_hold(&hold).await?;
+    state.close().await?;
+    output::print(common.output, || format!("hold {id} on {}\n", args.target), &json!({ "hold": id }))?;
+    Ok(exit::DONE)
+}
+
+/// A date means its midnight UTC; a span counts from now.
+fn until(text: &str) -> Result<i64> {
+    let now = our_now();
+    let instant = match text.parse::<Date>() {
+        Ok(date) => date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_microsecond()),
+        Err(_) => match text.parse::<Timestamp>() {
+            Ok(instant) => Some(instant.as_microsecond()),
+            Err(_) => {
+                text.parse::<RetentionSpan>().ok().and_then(|span| span.after_instant(now, &TimeZone::UTC))
+            }
+        },
+    };
+    match instant {
+        Some(at) if at > now => Ok(at),
+        Some(_) => Err(Problem::usage(format!("--until {text} lies in the past"))
+            .hint("give a date to come, or a span such as `2 weeks`")),
+        None => Err(Problem::usage(format!("--until {text} is neither a date nor a span"))
+            .hint("write for example 2027-01-31 or `2 weeks`")),
+    }
+}
+
+async fn list(common: &Common, all: bool) -> Result<u8> {
+    let state = open::existing_state(&open::state_path(common)?).await?;
+    let mut holds = match state {
+        Some(state) => {
+            let holds = state.all_holds().await?;
+            state.close().await?;
+            holds
+        }
+        None => Vec::new(),
+    };
+    holds.retain(|hold| all || hold.is_active(our_now()));
+    output::print(common.output, || table_of(&holds), &holds.iter().map(as_json).collect::<Vec<_>>())?;
+    Ok(exit::DONE)
+}
+
+fn table_of(holds: &[HoldRecord]) -> String {
+    if holds.is_empty() {
+        return "no holds\n".into();
+    }
+    let mut table = plain(&["number", "store", "target", "by", "until", "reason"]);
+    for record in holds {
+        let hold = &record.hold;
+        table.add_row(vec![
+            number(hold.id),
+            comfy_table::Cell::new(&record.store),
+            comfy_table::Cell::new(target_of(record)),
+            comfy_table::Cell::new(&hold.author),
+            comfy_table::Cell::new(end_of(record)),
+            comfy_table::Cell::new(&hold.reason),
+        ]);
+    }
+    indented(&table)
+}
+
+fn target_of(record: &HoldRecord) -> String {
+    record.hold.chunk.as_ref().unwrap_or(&record.hold.dataset).to_string()
+}
+
+fn end_of(record: &HoldRecord) -> String {
+    match (record.removed_at, record.hold.expires_at) {
+        (Some(removed), _) => format!("removed {}", minute(removed)),
+        (None, Some(expires)) => minute(expires),
+        (None, None) => "removed by hand".into(),
+    }
+}
+
+fn as_json(record: &HoldRecord) -> serde_json::Value {
+    json!({
+        "number": record.hold.id,
+        "store": record.store,
+        "dataset": record.hold.dataset.to_string(),
+        "chunk": record.hold.chunk.as_ref().map(ToString::to_string),
+        "author": record.hold.author,
+        "reason": record.hold.reason,
+        "created_at": record.created_at,
+        "expires_at": record.hold.expires_at,
+        "removed_at": record.removed_at,
+    })
+}
+
+async fn remove(common: &Common, number: i64) -> Result<u8> {
+    let path = open::state_path(common)?;
+    let state = State::open(&path).await?;
+    let removed = state.remove_hold(number, our_now()).await?;
+    state.close().await?;
+    if !removed {
+        return Err(Problem::usage(format!("there is no hold {number} to remove"))
+            .hint("`timesweep hold list` shows the numbers"));
+    }
+    output::print(common.output, || format!("hold {number} removed\n"), &json!({ "removed": number }))?;
+    Ok(exit::DONE)
+}

@@ -1,0 +1,88 @@
+//! From the command line to a configuration, a driver and a state.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::Common;
+use crate::config::{Config, StoreConfig, parse_drop_after, url_has_password};
+use crate::problem::{Problem, Result};
+use crate::retention::name::TablePattern;
+use crate::state::State;
+use crate::store::{self, Driver};
+
+/// Where a configuration is looked for, in this order.
+const PLACES: [&str; 2] = ["timesweep.toml", "/etc/timesweep/timesweep.toml"];
+
+/// What every verb begins with.
+pub struct Opened {
+    pub store: StoreConfig,
+    pub driver: Arc<dyn Driver>,
+    pub state_path: PathBuf,
+}
+
+pub fn open(common: &Common) -> Result<Opened> {
+    let config = configuration(common)?;
+    let store = config.store(common.store.as_deref())?.clone();
+    let driver = store::open(&store)?;
+    Ok(Opened { store, driver, state_path: common.state.clone().unwrap_or(config.state.path) })
+}
+
+/// The state's place alone, for verbs that need no store.
+pub fn state_path(common: &Common) -> Result<PathBuf> {
+    match &common.state {
+        Some(path) => Ok(path.clone()),
+        None if common.config.is_some() || found_file().is_some() => Ok(configuration(common)?.state.path),
+        None => Ok(crate::config::StateSettings::default().path),
+    }
+}
+
+/// For previews: reads a state that is there, and creates none.
+pub async fn existing_state(path: &Path) -> Result<Option<State>> {
+    State::open_existing(path).await
+}
+
+/// The command line's own store wins where any of its arguments was typed, then a file, then the
+/// environment's URL.
+fn configuration(common: &Common) -> Result<Config> {
+    if let Some(path) = &common.config {
+        return Config::read(path);
+    }
+    let typed = common.url_was_typed
+        || common.table.is_some()
+        || common.drop_after.is_some()
+        || common.keep_newest.is_some();
+    match (typed, found_file(), &common.url) {
+        (false, Some(path), _) => Config::read(&path),
+        (_, _, Some(url)) => from_command_line(common, url),
+        _ => Err(nothing_to_connect_to(typed)),
+    }
+}
+
+fn found_file() -> Option<PathBuf> {
+    PLACES.iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+fn nothing_to_connect_to(typed: bool) -> Problem {
+    let sentence =
+        if typed { "--table and --drop-after need a database" } else { "there is no configuration" };
+    Problem::usage(sentence)
+        .hint("write timesweep.toml (example.toml shows every setting), or give --url postgres://user@host/database --table TABLE --drop-after '30 days'")
+}
+
+fn from_command_line(common: &Common, url: &str) -> Result<Config> {
+    if common.url_was_typed && url_has_password(url) {
+        return Err(Problem::usage("a password in --url can be read by everybody who lists this machine's processes")
+            .hint("leave it out and set PGPASSWORD or ~/.pgpass, or put the whole url into the environment as TIMESWEEP_URL"));
+    }
+    let table =
+        common.table.as_deref().map(str::parse::<TablePattern>).transpose().map_err(Problem::usage)?;
+    let drop_after = common
+        .drop_after
+        .as_deref()
+        .map(parse_drop_after)
+        .transpose()
+        .map_err(|why| Problem::usage(format!("--drop-after: {why}")))?;
+    Config::from_command_line(SecretString::from(url.to_owned()), table, drop_after, common.keep_newest)
+}

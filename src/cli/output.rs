@@ -1,0 +1,37 @@
+//! What reaches the terminal. A closed pipe is no error: `timesweep plan | head` ends well.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::Output;
+use crate::problem::{Problem, Result};
+
+/// Prints text for people, or the same as one line of JSON.
+pub fn print(output: Output, text: impl FnOnce() -> String, value: &impl Serialize) -> Result<()> {
+    match output {
+        Output::Text => print_text(&text()),
+        Output::Json => print_text(&(json(value)? + "\n")),
+    }
+    Ok(())
+}
+
+pub fn print_text(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| Problem::unreachable("the answer cannot be written as JSON").because(&error))
+}
+
+/// A sentence, its causes and the hint, on standard error.
+pub fn complain(problem: &Problem) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {problem}");
+}
+
+/// One line on standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

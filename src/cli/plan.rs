@@ -1,0 +1,66 @@
+//! `timesweep plan`: what would go and what stays; saved with `--out`. Deletes nothing, creates no state.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{Common, exit, open, output};
+use crate::problem::{Problem, Result};
+use crate::report::plan_text;
+use crate::retention::plan::Plan;
+use crate::retention::plan_file;
+use crate::sweep::gather;
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Save the plan for `timesweep apply`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// List every chunk on a line of its own
+    #[arg(long)]
+    all: bool,
+    /// End with 10 where there is something to do
+    #[arg(long)]
+    detailed_exitcode: bool,
+}
+
+pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
+    let plan = draw(common).await?;
+    output::print(common.output, || plan_text::render(&plan, args.all), &plan)?;
+    if let Some(path) = &args.out {
+        save(&plan, path)?;
+        output::note(&format!(
+            "saved to {}; `timesweep apply {}` does exactly this",
+            path.display(),
+            path.display()
+        ));
+    }
+    let something = args.detailed_exitcode && plan.going() > 0;
+    Ok(if something { exit::SOMETHING_TO_DO } else { exit::DONE })
+}
+
+/// The preview that `plan` and `run` without `--apply` share.
+pub async fn draw(common: &Common) -> Result<Plan> {
+    let opened = open::open(common)?;
+    let state = open::existing_state(&opened.state_path).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let plan = gather::plan(&facts, &opened.store, state.as_ref(), None).await?;
+    if let Some(state) = state {
+        state.close().await?;
+    }
+    Ok(plan)
+}
+
+/// Written beside its place and renamed, so that a full disk never leaves half a plan there.
+fn save(plan: &Plan, path: &Path) -> Result<()> {
+    let cannot = |error: &(dyn std::error::Error + 'static)| {
+        Problem::unreachable(format!("the plan cannot be written to {}", path.display()))
+            .because(error)
+            .hint("nothing was dropped; choose another place with --out")
+    };
+    let text = plan_file::write(plan).map_err(|error| cannot(&error))?;
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    std::fs::write(&beside, text).map_err(|error| cannot(&error))?;
+    std::fs::rename(&beside, path).map_err(|error| cannot(&error))
+}

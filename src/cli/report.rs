@@ -1,0 +1,85 @@
+//! `timesweep report`: the last run or a given one, from the journal. Connects to nothing.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Common, exit, open, output};
+use crate::problem::{Problem, Result};
+use crate::report::table::{indented, minute, plain};
+use crate::report::{Report, text};
+use crate::state::{RunRecord, State};
+
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run's id, or its first letters [default: the last run]
+    run: Option<String>,
+    /// List the last runs instead
+    #[arg(long, conflicts_with = "run")]
+    list: bool,
+}
+
+pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
+    let path = open::state_path(common)?;
+    let no_runs = || {
+        Problem::usage(format!("there are no runs in {}", path.display()))
+            .hint("a run is remembered once `apply` or `run --apply` was started; --state names another file")
+    };
+    let state = open::existing_state(&path).await?.ok_or_else(no_runs)?;
+    if args.list {
+        let runs = state.runs(20).await?;
+        state.close().await?;
+        output::print(common.output, || table_of(&runs), &runs.iter().map(as_json).collect::<Vec<_>>())?;
+        return Ok(exit::DONE);
+    }
+    let record = find(&state, args.run.as_deref()).await?;
+    state.close().await?;
+    show(common, &record.ok_or_else(no_runs)?)
+}
+
+async fn find(state: &State, id: Option<&str>) -> Result<Option<RunRecord>> {
+    let Some(id) = id else { return state.last_run().await };
+    match state.run(id).await? {
+        Some(record) => Ok(Some(record)),
+        None => Err(Problem::usage(format!("there is no run {id}"))
+            .hint("`timesweep report --list` shows the last ones")),
+    }
+}
+
+fn show(common: &Common, record: &RunRecord) -> Result<u8> {
+    let Some(end) = &record.end else {
+        return Err(Problem::usage(format!(
+            "run {} has no report: it is at work, or it was cut off",
+            record.run.id
+        ))
+        .hint("the next run settles what a cut-off run left open"));
+    };
+    let report: Report = serde_json::from_str(&end.report_json).map_err(|error| {
+        Problem::usage(format!("the report of run {} is of another version", record.run.id)).because(&error)
+    })?;
+    output::print(common.output, || text::render(&report), &report)?;
+    Ok(exit::DONE)
+}
+
+fn table_of(runs: &[RunRecord]) -> String {
+    let mut table = plain(&["run", "started", "store", "command", "exit code"]);
+    for record in runs {
+        let end = record.end.as_ref().map_or_else(|| "not ended".to_owned(), |end| end.exit_code.to_string());
+        let run = &record.run;
+        let cells =
+            [run.id.to_string(), minute(run.started_at), run.store.to_string(), run.command.clone(), end];
+        table.add_row(cells.to_vec());
+    }
+    indented(&table)
+}
+
+fn as_json(record: &RunRecord) -> serde_json::Value {
+    json!({
+        "run": record.run.id,
+        "store": record.run.store,
+        "command": record.run.command,
+        "plan": record.run.plan_id,
+        "started_at": record.run.started_at,
+        "ended_at": record.end.as_ref().map(|end| end.ended_at),
+        "exit_code": record.end.as_ref().map(|end| end.exit_code),
+    })
+}

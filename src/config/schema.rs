@@ -1,0 +1,78 @@
+//! Every setting of the configuration file, by section.
+//!
+//! Reading refuses what is not listed here, and reading a setting that is not listed here stops a
+//! debug build, so the lists are neither too long nor too short for long.
+//! Invariant: `example.toml` names each of them (`tests/example_config.rs`).
+
+/// The settings of one section; `label` is how the file spells the section.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub label: &'static str,
+    /// The section's place from the top; `*` stands for a name that people choose.
+    path: &'static str,
+    pub keys: &'static [&'static str],
+}
+
+pub(super) const TOP: Known = Known {
+    label: "the top level",
+    path: "",
+    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan"],
+};
+
+pub(super) const STATE: Known = Known { label: "[state]", path: "state", keys: &["path"] };
+
+pub(super) const STORE: Known = Known {
+    label: "[stores.NAME]",
+    path: "stores.*",
+    keys: &[
+        "kind",
+        "url",
+        "password",
+        "zone",
+        "parallelism",
+        "lock_timeout",
+        "attempts",
+        "take_over_native_policies",
+    ],
+};
+
+pub(super) const URL: Known = Known { label: "url", path: "stores.*.url", keys: &["env", "file"] };
+
+pub(super) const PASSWORD: Known =
+    Known { label: "password", path: "stores.*.password", keys: &["env", "file"] };
+
+pub(super) const POLICY: Known = Known {
+    label: "[[policies]]",
+    path: "policies",
+    keys: &["store", "table", "drop_after", "keep_newest", "integer_unit", "take_over_native_policy"],
+};
+
+pub(super) const DEFAULT_POLICY: Known = Known {
+    label: "[default_policy]",
+    path: "default_policy",
+    keys: &["drop_after", "keep_newest", "integer_unit"],
+};
+
+pub(super) const CAPS: Known =
+    Known { label: "[caps]", path: "caps", keys: &["share_of_bytes", "chunks", "bytes"] };
+
+pub(super) const GUARDS: Known =
+    Known { label: "[guards]", path: "guards", keys: &["max_clock_skew", "continuous_aggregates"] };
+
+pub(super) const PLAN: Known = Known { label: "[plan]", path: "plan", keys: &["lifetime"] };
+
+const SECTIONS: [Known; 9] = [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN];
+
+/// Every setting as `section.key`, `stores.*.zone` for one of every store.
+pub fn known_settings() -> Vec<String> {
+    let of_section = |known: &Known| {
+        let path = known.path;
+        known.keys.iter().map(move |key| format!("{path}.{key}")).collect::<Vec<_>>()
+    };
+    SECTIONS.iter().flat_map(of_section).collect()
+}
+
+/// Where else a setting of this very name would be understood.
+pub(super) fn home_of(key: &str) -> Option<&'static str> {
+    SECTIONS.iter().find(|known| known.keys.contains(&key)).map(|known| known.label)
+}

@@ -1,0 +1,210 @@
+//! Secrets: where they may come from, and where they may not be written.
+//!
+//! A secret is named in the configuration, `{ env = "NAME" }` or `{ file = "/path" }`, and read once.
+//! Invariant: no fault repeats a secret, nor text in a place where people put one by mistake.
+
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::document::{Section, Setting};
+use super::schema;
+use crate::problem::{self, Problem};
+
+/// Where named secrets are read from; tests bring their own.
+pub trait SecretSource {
+    /// The error says in a few words why there is none, such as `is not set`.
+    fn variable(&self, name: &str) -> Result<SecretString, String>;
+    /// The whole content of a file; the error is the reason.
+    fn file(&self, path: &Path) -> Result<SecretString, String>;
+}
+
+/// The environment and the files of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Machine;
+
+impl SecretSource for Machine {
+    fn variable(&self, name: &str) -> Result<SecretString, String> {
+        // The error of the standard library repeats a value that is not Unicode.
+        let value = std::env::var_os(name).ok_or("is not set")?;
+        value.into_string().map(SecretString::from).map_err(|_| "is not valid Unicode".into())
+    }
+
+    fn file(&self, path: &Path) -> Result<SecretString, String> {
+        std::fs::read_to_string(path).map(SecretString::from).map_err(|error| error.to_string())
+    }
+}
+
+/// The `url` of a store: named, or plain text without a password.
+pub(super) fn read_url(setting: &Setting<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
+    if setting.value.get_ref().is_table() {
+        let url = read_named(&setting.section(&schema::URL, &setting.place)?, secrets)?;
+        return checked_url(url, |said| setting.fault(said));
+    }
+    let needed = "text or { env = \"…\" } or { file = \"…\" }";
+    let url = setting.text().map_err(|_| setting.wrong_type(needed))?;
+    if url_has_password(url) {
+        return Err(setting.fault(" holds a password, which does not belong in this file").hint(
+            "name the URL with { env = \"…\" } or { file = \"…\" }, or leave the password out of it and use `password`, PGPASSWORD or ~/.pgpass",
+        ));
+    }
+    checked_url(url.into(), |said| setting.fault(said))
+}
+
+/// The `password` of a store, which is always named.
+pub(super) fn read_password(
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    if setting.value.get_ref().is_str() {
+        return Err(setting
+            .fault(" is written in plain text")
+            .hint("name it with { env = \"…\" } or { file = \"…\" }, or leave it out and use PGPASSWORD or ~/.pgpass"));
+    }
+    read_named(&setting.section(&schema::PASSWORD, &setting.place)?, secrets)
+}
+
+/// Refuses what is no PostgreSQL URL; `fault` adds the place to what it is told.
+pub(super) fn checked_url(
+    url: SecretString,
+    fault: impl FnOnce(&str) -> Problem,
+) -> problem::Result<SecretString> {
+    let text = url.expose_secret();
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(url);
+    }
+    Err(fault(" is not a postgres:// URL").hint("write postgres://user@host:5432/database"))
+}
+
+fn read_named(section: &Section<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
+    match (section.setting("env"), section.setting("file")) {
+        (Some(env), None) => read_variable(&env, secrets),
+        (None, Some(file)) => read_file(&file, secrets),
+        _ => Err(section.fault("needs either `env` or `file`")),
+    }
+}
+
+fn read_variable(setting: &Setting<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
+    let name = setting.text()?;
+    if !is_variable_name(name) {
+        return Err(setting.fault(" has to be the name of an environment variable"));
+    }
+    let missing = |why: String| {
+        let hint = "set it for the account that runs timesweep, or name a file with { file = \"…\" }";
+        setting.fault(format!(": the environment variable {name} {why}")).hint(hint)
+    };
+    let secret = secrets.variable(name).map_err(missing)?;
+    if is_blank(&secret) { Err(missing("is empty".into())) } else { Ok(secret) }
+}
+
+fn read_file(setting: &Setting<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
+    // A file relative to where a scheduler happens to start us is not found, or another one.
+    let path = Path::new(setting.text()?);
+    if !path.is_absolute() {
+        return Err(setting.fault(" has to be the absolute path of a file"));
+    }
+    let shown = path.display();
+    let secret = secrets.file(path).map_err(|why| unreadable(setting, path).cause(why))?;
+    let line = without_newline(&secret);
+    if is_blank(&line) { Err(setting.fault(format!(": the file {shown} is empty"))) } else { Ok(line) }
+}
+
+fn unreadable(setting: &Setting<'_>, path: &Path) -> Problem {
+    let hint = "the account that runs timesweep has to be able to read it";
+    setting.fault(format!(": the file {} cannot be read", path.display())).hint(hint)
+}
+
+/// Editors end a file with a newline; it is not a part of the secret.
+fn without_newline(secret: &SecretString) -> SecretString {
+    let text = secret.expose_secret();
+    let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+    SecretString::from(text)
+}
+
+fn is_blank(secret: &SecretString) -> bool {
+    secret.expose_secret().trim().is_empty()
+}
+
+fn is_variable_name(text: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    text.starts_with(letter) && text.chars().all(|c| letter(c) || c.is_ascii_digit())
+}
+
+/// Whether a URL carries a password, as `user:password@host` or as a parameter.
+///
+/// Where a URL is ambiguous (a password with an unescaped `/` looks like a port and a path) the
+/// answer is yes: a false alarm costs a setting, a miss a secret.
+pub fn url_has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let user = without_parameters(rest).rsplit_once('@').map_or("", |(user, _)| user);
+    let in_user = user.split_once(':').is_some_and(|(_, password)| !password.is_empty());
+    in_user || url.to_lowercase().contains("password=")
+}
+
+/// Cuts at the first `?` that a parameter follows; another one is a part of a password.
+fn without_parameters(text: &str) -> &str {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
+    let starts_parameters = |at: &usize| {
+        let name_end = text[at + 1..].find(|c| !is_name(c));
+        name_end.is_some_and(|end| end > 0 && text[at + 1 + end..].starts_with('='))
+    };
+    let cut = text.match_indices('?').map(|(at, _)| at).find(starts_parameters);
+    cut.map_or(text, |at| &text[..at])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_found() {
+        for url in [
+            "postgres://me:secret@host/db",
+            "postgresql://me:secret@host:5432/db?sslmode=require",
+            "postgres://:secret@host/db",
+            "postgres://me:p@ss@host/db",
+            "postgres://me:p/ss@host/db",
+            "postgres://me:12/ss@host/db",
+            "postgres://me:p?ss@host/db",
+            "postgres://me:p#ss@host/db",
+            "postgres://me:@ss/x@host/db",
+            "postgres://host/db?password=secret",
+            "postgres://host/db?sslmode=require&PassWord=secret",
+            "me:secret@host/db",
+            "host=h user=me password=secret",
+        ] {
+            assert!(url_has_password(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_a_password_is_left_alone() {
+        for url in [
+            "postgres://host/db",
+            "postgres://host:5432/db",
+            "postgres://me@host:5432/db?application_name=a@b:c",
+            "postgres://me@[::1]:5432/db",
+            "postgres://me:@host/db",
+            "postgres:///db?host=/var/run/postgresql&user=me",
+            "",
+        ] {
+            assert!(!url_has_password(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn exactly_one_newline_is_no_part_of_a_secret() {
+        for (content, secret) in [("a\n", "a"), ("a\r\n", "a"), ("a", "a"), ("a \n", "a "), ("a\n\n", "a\n")]
+        {
+            assert_eq!(without_newline(&content.into()).expose_secret(), secret);
+        }
+    }
+
+    #[test]
+    fn the_machine_says_why_there_is_no_secret() {
+        let unset = Machine.variable("TIMESWEEP_NO_SUCH_VARIABLE").map(|_| ());
+        assert_eq!(unset, Err("is not set".into()));
+        let absent = Machine.file(Path::new("/nonexistent/secret")).map(|_| ());
+        assert_eq!(absent, Err("No such file or directory (os error 2)".into()));
+    }
+}

@@ -1,0 +1,56 @@
+//! `[stores.NAME]`: where a store is, how to get in, and how hard to work there.
+//!
+//! Invariant: a store that is built has a URL of its kind, and its secrets have been read.
+
+use super::document::{Section, Setting};
+use super::secret::{self, SecretSource};
+use super::values::{self, LOCK_TIMEOUT};
+use super::{ConnectionSettings, ExecutionSettings, StoreConfig, StoreKind};
+use crate::problem::Result;
+use crate::retention::model::StoreName;
+use crate::retention::rules::Rules;
+
+const KINDS: [(&str, StoreKind); 1] = [("timescale", StoreKind::Timescale)];
+
+/// Reads one store; its policies and limits are added by the caller.
+pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSource) -> Result<StoreConfig> {
+    Ok(StoreConfig {
+        name: StoreName(name),
+        kind: section.read("kind", |setting| setting.choice(&KINDS))?.unwrap_or_default(),
+        connection: read_connection(section, secrets)?,
+        execution: read_execution(section)?,
+        rules: read_rules(section)?,
+    })
+}
+
+fn read_connection(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<ConnectionSettings> {
+    let Some(url) = section.read("url", |setting| secret::read_url(setting, secrets))? else {
+        return Err(section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_URL\" }"));
+    };
+    let password = section.read("password", |setting| secret::read_password(setting, secrets))?;
+    Ok(ConnectionSettings { url, password })
+}
+
+fn read_execution(section: &Section<'_>) -> Result<ExecutionSettings> {
+    let default = ExecutionSettings::default();
+    let lock_timeout = |text: &str| values::duration(text, LOCK_TIMEOUT);
+    let lock_timeout = section.read("lock_timeout", |setting| setting.parsed(lock_timeout))?;
+    let parallelism = section.read("parallelism", |setting| setting.number(1..=16))?;
+    let attempts = section.read("attempts", |setting| setting.number(1..=100))?;
+    Ok(ExecutionSettings {
+        parallelism: parallelism.unwrap_or(default.parallelism),
+        lock_timeout: lock_timeout.unwrap_or(default.lock_timeout),
+        attempts: attempts.unwrap_or(default.attempts),
+    })
+}
+
+fn read_rules(section: &Section<'_>) -> Result<Rules> {
+    let default = Rules::default();
+    let zone = section.read("zone", |setting| setting.parsed(values::zone))?;
+    let take_over = section.read("take_over_native_policies", Setting::flag)?;
+    Ok(Rules {
+        zone: zone.unwrap_or_else(|| default.zone.clone()),
+        take_over_native_policies: take_over.unwrap_or(default.take_over_native_policies),
+        ..default
+    })
+}

@@ -1,0 +1,182 @@
+//! What a run did, as one value that every rendering shares: text, JSON, and later mail.
+//!
+//! A report exists for every run, also for one that stopped early or was refused, and it says what was
+//! not done. Invariant: a chunk is counted as freed only by its outcome in the journal.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::retention::drift::Drift;
+use crate::retention::guard::Refusal;
+use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
+use crate::retention::name::DatasetName;
+use crate::retention::time_axis::TimeRange;
+use crate::store::Blocker;
+
+pub mod explain;
+pub mod plan_text;
+pub mod table;
+pub mod text;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub run: Uuid,
+    pub command: String,
+    pub store: StoreName,
+    pub identity: StoreIdentity,
+    pub server: String,
+    pub plan: Uuid,
+    /// Microseconds since 1970 UTC, by the store's clock at the start and ours for the length.
+    pub started_at: i64,
+    pub ended_at: i64,
+    pub verdict: Verdict,
+    /// Why the run ended before its work was done.
+    pub stopped: Option<String>,
+    pub datasets: Vec<DatasetReport>,
+    pub refusals: Vec<Refusal>,
+    pub warnings: Vec<String>,
+    /// Planned chunks of a saved plan that were not as it says.
+    pub drifts: Vec<Drift>,
+    /// What earlier runs left open, and what became of it.
+    pub settled: Vec<Settled>,
+    pub bytes_before: Option<ByteCount>,
+    pub bytes_after: Option<ByteCount>,
+}
+
+/// The run in one word; `cli/exit.rs` turns it into an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Done,
+    NothingToDo,
+    /// Some chunks stayed that should have gone.
+    Partial,
+    Refused,
+    Busy,
+    Interrupted,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatasetReport {
+    pub name: DatasetName,
+    pub policy: Option<String>,
+    pub chunks_before: usize,
+    pub bytes_before: ByteCount,
+    pub items: Vec<ItemReport>,
+    /// Chunks of the saved plan that may not go any more, with the reason of now.
+    pub left_out: Vec<LeftOut>,
+    pub refusals: Vec<Refusal>,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub chunk: String,
+    pub reason: String,
+}
+
+/// One chunk that the run went for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemReport {
+    pub chunk: String,
+    pub range: TimeRange,
+    /// The range for people, on the dataset's own axis.
+    pub shown_range: String,
+    pub bytes: Option<ByteCount>,
+    pub outcome: ItemOutcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum ItemOutcome {
+    Dropped,
+    /// Somebody else dropped it before us.
+    Gone,
+    /// Not as planned; left alone.
+    Changed {
+        what: String,
+    },
+    /// Stayed locked through every try.
+    Blocked {
+        tries: u32,
+        why: String,
+        blockers: Vec<Blocker>,
+    },
+    Failed {
+        message: String,
+        hint: Option<String>,
+    },
+    /// The run ended before it came to this chunk.
+    NotTried {
+        why: String,
+    },
+}
+
+/// An intent of an earlier run that had no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    pub run: Uuid,
+    pub dataset: DatasetName,
+    pub chunk: String,
+    pub dropped: bool,
+    pub bytes: Option<ByteCount>,
+}
+
+impl DatasetReport {
+    pub fn dropped(&self) -> impl Iterator<Item = &ItemReport> {
+        self.items.iter().filter(|item| item.outcome == ItemOutcome::Dropped)
+    }
+
+    pub fn bytes_freed(&self) -> ByteCount {
+        self.dropped().filter_map(|item| item.bytes).sum()
+    }
+}
+
+impl Report {
+    pub fn chunks_dropped(&self) -> usize {
+        self.datasets.iter().map(|dataset| dataset.dropped().count()).sum()
+    }
+
+    /// What the dropped chunks weighed before the run.
+    pub fn bytes_expected(&self) -> ByteCount {
+        self.datasets.iter().map(DatasetReport::bytes_freed).sum()
+    }
+
+    /// How much smaller the store is; `None` where it cannot tell, zero where it grew.
+    pub fn bytes_measured(&self) -> Option<ByteCount> {
+        Some(ByteCount(self.bytes_before?.0.saturating_sub(self.bytes_after?.0)))
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = (&DatasetReport, &ItemReport)> {
+        self.datasets.iter().flat_map(|dataset| dataset.items.iter().map(move |item| (dataset, item)))
+    }
+}
+
+/// The verdict that follows from what happened; the worst news wins.
+pub fn verdict(report: &Report, interrupted: bool) -> Verdict {
+    let refused = || {
+        let only_busy = |refusal: &Refusal| refusal.is_busy();
+        if !report.refusals.is_empty() && report.refusals.iter().all(only_busy) {
+            return Some(Verdict::Busy);
+        }
+        let any = !report.refusals.is_empty() || report.datasets.iter().any(|d| !d.refusals.is_empty());
+        any.then_some(Verdict::Refused)
+    };
+    let stayed = |outcome: &ItemOutcome| !matches!(outcome, ItemOutcome::Dropped | ItemOutcome::Gone);
+    if interrupted {
+        return Verdict::Interrupted;
+    }
+    if let Some(refused) = refused() {
+        return refused;
+    }
+    if report.stopped.is_some() || report.items().any(|(_, item)| stayed(&item.outcome)) || left_out(report) {
+        return Verdict::Partial;
+    }
+    if report.chunks_dropped() == 0 { Verdict::NothingToDo } else { Verdict::Done }
+}
+
+fn left_out(report: &Report) -> bool {
+    use crate::retention::drift::DriftKind;
+    let changed = |drift: &Drift| matches!(drift.what, DriftKind::Changed(_));
+    report.drifts.iter().any(changed) || report.datasets.iter().any(|dataset| !dataset.left_out.is_empty())
+}

@@ -1,0 +1,133 @@
+//! The decision chain of one chunk or table: every step from the policy to the date it goes.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::retention::plan::{ChunkPlan, DatasetPlan};
+use crate::retention::reason::Decision;
+use crate::state::{ChunkHistory, Outcome};
+
+use super::plan_text::refusals;
+use super::table::{counted, minute};
+
+/// What is known about one target.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    pub target: String,
+    pub steps: Vec<String>,
+    pub conclusion: String,
+}
+
+pub fn render(explanation: &Explanation) -> String {
+    let mut text = format!("{}\n", explanation.target);
+    for (number, step) in (1..).zip(&explanation.steps) {
+        let _ = writeln!(text, "  {number}. {step}");
+    }
+    let _ = writeln!(text, "  => {}", explanation.conclusion);
+    text
+}
+
+/// Why this chunk goes or stays.
+pub fn of_chunk(dataset: &DatasetPlan, chunk: &ChunkPlan) -> Explanation {
+    let mut steps = vec![format!(
+        "it is {} of {}, {}",
+        chunk.chunk.label(),
+        dataset.name,
+        dataset.axis.show_range(chunk.chunk.range)
+    )];
+    steps.push(policy_step(dataset));
+    if let Some(cutoff) = dataset.cutoff {
+        let older = chunk.chunk.range.lies_before(cutoff);
+        let relation = if older { "at or before" } else { "after" };
+        steps.push(format!(
+            "the cutoff is {}; the chunk ends {relation} it, at {}",
+            dataset.axis.show_cutoff(cutoff),
+            dataset.axis.show(chunk.chunk.range.end)
+        ));
+    }
+    steps.push(format!("{}: {}", chunk.decision.word(), chunk.reason.sentence(&dataset.axis)));
+    for refusal in &dataset.refusals {
+        steps.push(format!("the table is refused: {} (hint: {})", refusal.sentence, refusal.way_out));
+    }
+    Explanation { target: chunk.chunk.label(), steps, conclusion: conclusion(dataset, chunk) }
+}
+
+fn policy_step(dataset: &DatasetPlan) -> String {
+    match &dataset.policy {
+        Some(policy) => format!("its policy is: {policy} (from the {})", policy.source),
+        None => "no policy matches it".into(),
+    }
+}
+
+fn conclusion(dataset: &DatasetPlan, chunk: &ChunkPlan) -> String {
+    let refused = !dataset.refusals.is_empty();
+    match (chunk.decision, chunk.due) {
+        (Decision::Drop, _) if refused => "it would go, but a guard refuses its table".into(),
+        (Decision::Drop, _) => "the next run drops it".into(),
+        (Decision::Refuse, _) => "it stays until the guard's reason is gone".into(),
+        (Decision::Keep, Some(due)) => format!("it stays; it is old enough from {} UTC on", minute(due)),
+        (Decision::Keep, None) => "it stays".into(),
+    }
+}
+
+/// Why this table's oldest chunks are still there, and when the next one goes.
+pub fn of_dataset(dataset: &DatasetPlan) -> Explanation {
+    let mut steps = vec![policy_step(dataset)];
+    if let Some(cutoff) = dataset.cutoff {
+        steps.push(format!("the cutoff is {}", dataset.axis.show_cutoff(cutoff)));
+    }
+    let going = dataset.going().count();
+    let total = counted(dataset.chunks.len(), "chunk");
+    steps.push(format!("{going} of {total} would go, {} of {}", dataset.bytes_going(), dataset.bytes()));
+    if let Some(oldest) = dataset.chunks.iter().find(|chunk| chunk.decision != Decision::Drop) {
+        let reason = oldest.reason.sentence(&dataset.axis);
+        steps.push(format!("the oldest chunk that stays is {}: {reason}", oldest.chunk.label()));
+    }
+    if !dataset.refusals.is_empty() {
+        steps.push(refusals("this table", &dataset.refusals).trim().to_owned());
+    }
+    let next =
+        dataset.chunks.iter().filter(|chunk| chunk.decision == Decision::Keep).filter_map(|c| c.due).min();
+    let conclusion = match (going, next) {
+        (0, Some(due)) => format!("nothing goes before {} UTC", minute(due)),
+        (0, None) => "nothing goes".into(),
+        _ if dataset.refusals.is_empty() => format!("the next run drops {}", counted(going, "chunk")),
+        _ => "a guard refuses the table".into(),
+    };
+    Explanation { target: dataset.name.to_string(), steps, conclusion }
+}
+
+/// What the journal knows about a chunk that is not there any more.
+pub fn of_history(target: &str, history: &[ChunkHistory]) -> Explanation {
+    let steps = history.iter().map(history_step).collect();
+    let dropped = history
+        .iter()
+        .any(|entry| matches!(entry.outcome.as_ref().map(|o| &o.outcome), Some(Outcome::Dropped { .. })));
+    let conclusion = if dropped { "timesweep dropped it" } else { "timesweep did not drop it" };
+    Explanation { target: target.to_owned(), steps, conclusion: conclusion.into() }
+}
+
+fn history_step(entry: &ChunkHistory) -> String {
+    let intent = &entry.intent;
+    let head = format!(
+        "run {} of {} UTC meant to drop it from {} ({}): {}",
+        entry.run,
+        minute(entry.run_started_at),
+        intent.dataset,
+        intent.bytes.map_or_else(|| "size unknown".into(), |bytes| bytes.to_string()),
+        intent.reason
+    );
+    let tail = match &entry.outcome {
+        None => "the outcome is not known yet".to_owned(),
+        Some(recorded) => {
+            let at = minute(recorded.at);
+            match &recorded.outcome {
+                Outcome::Dropped { .. } => format!("dropped at {at} UTC"),
+                Outcome::Gone => format!("gone already at {at} UTC"),
+                Outcome::NotDropped { why } => format!("not dropped: {why}"),
+            }
+        }
+    };
+    format!("{head}; {tail}")
+}

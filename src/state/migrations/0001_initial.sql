@@ -1,0 +1,98 @@
+-- "tswe" in ASCII: tells a timesweep state from the SQLite database of another program.
+PRAGMA application_id = 1953724261;
+
+-- Instants are microseconds since 1970 UTC. Sizes are bytes. Names are kept as the store has them.
+
+CREATE TABLE run (
+    number        INTEGER PRIMARY KEY,  -- in the order of their beginning
+    id            TEXT NOT NULL UNIQUE,
+    store         TEXT NOT NULL,
+    system        TEXT NOT NULL,
+    database      TEXT NOT NULL,
+    database_oid  INTEGER NOT NULL,
+    command       TEXT NOT NULL,
+    plan_id       TEXT,
+    started_at    INTEGER NOT NULL,
+    policies_hash TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE run_end (
+    run         INTEGER PRIMARY KEY REFERENCES run (number),
+    ended_at    INTEGER NOT NULL,
+    exit_code   INTEGER NOT NULL CHECK (exit_code BETWEEN 0 AND 255),
+    report_json TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE intent (
+    id             INTEGER PRIMARY KEY,
+    run            INTEGER NOT NULL REFERENCES run (number),
+    dataset_schema TEXT NOT NULL,
+    dataset_name   TEXT NOT NULL,
+    range_start    INTEGER NOT NULL,
+    range_end      INTEGER NOT NULL,
+    parts          TEXT NOT NULL CHECK (json_valid(parts)),  -- [[oid, schema, name], ...]
+    bytes          INTEGER CHECK (bytes >= 0),
+    reason         TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX intent_of_run ON intent (run);
+
+CREATE TABLE outcome (
+    intent     INTEGER PRIMARY KEY REFERENCES intent (id),
+    kind       TEXT NOT NULL CHECK (kind IN ('dropped', 'gone', 'not_dropped')),
+    bytes      INTEGER CHECK (bytes >= 0),
+    why        TEXT,
+    at         INTEGER NOT NULL,
+    settled_by INTEGER REFERENCES run (number)  -- the later run that found out, for a run that was cut off
+) STRICT;
+
+-- The journal is append-only: not even our own statements can change what was written.
+CREATE TRIGGER run_stays BEFORE UPDATE ON run
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER run_is_kept BEFORE DELETE ON run
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER run_end_stays BEFORE UPDATE ON run_end
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER run_end_is_kept BEFORE DELETE ON run_end
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER intent_stays BEFORE UPDATE ON intent
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER intent_is_kept BEFORE DELETE ON intent
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER outcome_stays BEFORE UPDATE ON outcome
+BEGIN SELECT RAISE(ABORT, 'intent ' || OLD.intent || ' has the outcome "' || OLD.kind || '" already'); END;
+CREATE TRIGGER outcome_is_kept BEFORE DELETE ON outcome
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+CREATE TABLE hold (
+    id             INTEGER PRIMARY KEY,
+    store          TEXT NOT NULL,
+    dataset_schema TEXT NOT NULL,
+    dataset_name   TEXT NOT NULL,
+    chunk_schema   TEXT,
+    chunk_name     TEXT,
+    author         TEXT NOT NULL,
+    reason         TEXT NOT NULL,
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER,
+    removed_at     INTEGER,
+    CHECK ((chunk_schema IS NULL) = (chunk_name IS NULL))
+) STRICT;
+
+CREATE TABLE cap_override (
+    plan_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE size_sample (
+    store          TEXT NOT NULL,
+    system         TEXT NOT NULL,
+    database       TEXT NOT NULL,
+    database_oid   INTEGER NOT NULL,
+    dataset_schema TEXT NOT NULL,
+    dataset_name   TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    bytes          INTEGER NOT NULL CHECK (bytes >= 0),
+    chunks         INTEGER NOT NULL CHECK (chunks >= 0),
+    PRIMARY KEY (system, database_oid, dataset_schema, dataset_name, at)
+) STRICT, WITHOUT ROWID;

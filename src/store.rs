@@ -1,0 +1,122 @@
+//! What the run needs from a store, and the one place where a configuration becomes a driver.
+//!
+//! A driver reads facts, takes the runner's lock and drops exact chunks; it decides nothing. Invariant:
+//! a driver drops a chunk only when the server names exactly the parts that the order names.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{StoreConfig, StoreKind};
+use crate::problem::Result;
+use crate::retention::facts::StoreFacts;
+use crate::retention::model::{ByteCount, Chunk, ChunkPart};
+use crate::retention::name::DatasetName;
+use crate::retention::time_axis::TimeKind;
+
+pub mod memory;
+pub mod postgres;
+pub mod timescale;
+
+/// Builds the driver that a store's `kind` asks for.
+pub fn open(config: &StoreConfig) -> Result<Arc<dyn Driver>> {
+    match config.kind {
+        StoreKind::Timescale => Ok(Arc::new(timescale::Timescale::new(config)?)),
+    }
+}
+
+/// Which facts are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Only these datasets; `None` for all.
+    pub only: Option<Vec<DatasetName>>,
+    /// Exact names from the policies: each has to be a dataset, or the facts say what it is instead.
+    pub expected: Vec<DatasetName>,
+}
+
+#[async_trait]
+pub trait Driver: Send + Sync {
+    /// Everything known at one instant, read in one snapshot. Fails rather than leaving something out.
+    async fn facts(&self, wanted: &Wanted) -> Result<StoreFacts>;
+
+    /// Bytes of the whole store; `None` where it cannot tell.
+    async fn total_bytes(&self) -> Result<Option<ByteCount>>;
+
+    /// Takes the one runner's lock, or says who holds it (busy).
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
+
+    /// A session of its own to drop with.
+    async fn open_dropper(&self) -> Result<Box<dyn Dropper>>;
+
+    /// For each part, whether a relation with this object id and name is still there.
+    async fn still_there(&self, parts: &[ChunkPart]) -> Result<Vec<bool>>;
+
+    /// Who holds locks on these parts right now.
+    async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>>;
+
+    /// What `check` should tell about this store beside its facts.
+    async fn advice(&self) -> Result<Vec<String>>;
+}
+
+/// The runner's lock. It is held as long as this value lives and its session does.
+#[async_trait]
+pub trait RunnerLock: Send {
+    /// Fails when the lock's session is gone: the run has to stop.
+    async fn verify(&mut self) -> Result<()>;
+}
+
+#[async_trait]
+pub trait Dropper: Send {
+    /// Drops all chunks of the order in one transaction, or none of them.
+    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<(), DropFailure>;
+}
+
+/// Chunks of one dataset that shall go in one transaction.
+#[derive(Debug, Clone)]
+pub struct DropOrder {
+    pub dataset: DatasetName,
+    pub kind: TimeKind,
+    pub chunks: Vec<Chunk>,
+    /// Ask the continuous aggregates again, inside the transaction.
+    pub protect_aggregates: bool,
+}
+
+/// Why nothing of an order was dropped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DropFailure {
+    /// Somebody holds a lock; the order can be tried again.
+    #[error("{0}")]
+    Waited(String),
+    /// Chunks of the order (by index) are not what the plan says; the others may be tried again.
+    #[error("the server's answer differs from the plan")]
+    Changed(Vec<(usize, Change)>),
+    /// Will not go away by trying again.
+    #[error("{message}")]
+    Permanent { message: String, hint: Option<String> },
+    /// The session broke. Nobody knows whether the transaction was committed.
+    #[error("the connection broke: {0}")]
+    Unknown(String),
+}
+
+/// How a chunk differs from what the plan says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Not there any more.
+    Gone,
+    /// There, but not as planned.
+    Differs(String),
+}
+
+/// A session that holds a lock on a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    pub pid: i32,
+    pub role: String,
+    pub backend: String,
+    pub state: String,
+    /// Age of its transaction in seconds.
+    pub age_seconds: i64,
+    /// What it runs or ran last, cut to one line.
+    pub statement: String,
+}

@@ -1,0 +1,149 @@
+//! Connections to PostgreSQL and what its errors mean; shared by every driver on top of it.
+//!
+//! Settings are made with `SET LOCAL` inside each transaction, never for the session, so that nothing
+//! leaks through a pooler. Invariant: no password reaches an error, a log or `Debug`.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow};
+use sqlx::{ConnectOptions, Connection, Row};
+
+use crate::config::ConnectionSettings;
+use crate::problem::{Problem, Result};
+
+pub mod lock;
+pub mod sessions;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens a read-only snapshot. Our own reads give up early as well: a size query waits behind a queued
+/// drop, and every other query waits behind ours.
+pub const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+     SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10min'; \
+     SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog";
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    options: PgConnectOptions,
+}
+
+impl Server {
+    pub fn new(settings: &ConnectionSettings) -> Result<Self> {
+        let options = PgConnectOptions::from_str(settings.url.expose_secret()).map_err(|error| {
+            Problem::usage("the store's url cannot be read")
+                .cause(error.to_string())
+                .hint("write postgres://user@host:port/database")
+        })?;
+        let options = match &settings.password {
+            Some(password) => options.password(password.expose_secret()),
+            None => options,
+        };
+        Ok(Self { options: options.application_name("timesweep").disable_statement_logging() })
+    }
+
+    /// `host:port/database as role`, without the password.
+    pub fn address(&self) -> String {
+        let database = self.options.get_database().unwrap_or_else(|| self.options.get_username());
+        format!(
+            "{}:{}/{database} as {}",
+            self.options.get_host(),
+            self.options.get_port(),
+            self.options.get_username()
+        )
+    }
+
+    /// A session of its own, named `timesweep ROLE` in `pg_stat_activity`.
+    pub async fn connect(&self, role: &str) -> Result<PgConnection> {
+        let options = self.options.clone().application_name(&format!("timesweep {role}"));
+        // In a task of its own: a connection attempt that is given up must run to its end somewhere.
+        let attempt = tokio::spawn(async move { PgConnection::connect_with(&options).await });
+        match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+            Ok(Ok(Ok(connection))) => Ok(connection),
+            Ok(Ok(Err(error))) => Err(self.cannot_connect(&error)),
+            Ok(Err(join)) => Err(self.unreachable().cause(join.to_string())),
+            Err(_) => Err(self
+                .unreachable()
+                .cause(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+                .hint("check host, port and firewall")),
+        }
+    }
+
+    fn unreachable(&self) -> Problem {
+        Problem::unreachable(format!("cannot connect to {}", self.address()))
+    }
+
+    fn cannot_connect(&self, error: &sqlx::Error) -> Problem {
+        let hint = match error {
+            sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
+                "is the server running, and is the port right?"
+            }
+            sqlx::Error::Io(_) => "check the host name and the network",
+            sqlx::Error::Tls(_) => "check `sslmode` and `sslrootcert` in the url",
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                Some("28P01" | "28000") => {
+                    "check the role and its password (PGPASSWORD, ~/.pgpass, or `password` in the configuration) and pg_hba.conf"
+                }
+                Some("3D000") => "check the database's name",
+                Some("53300") => "the server has no free connection; try again later",
+                _ => "see the server's log",
+            },
+            _ => "check the url",
+        };
+        self.unreachable().cause(error.to_string()).hint(hint)
+    }
+}
+
+/// SQLSTATE and message of a server's error.
+pub fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    match error {
+        sqlx::Error::Database(inner) => inner.try_downcast_ref::<PgDatabaseError>(),
+        _ => None,
+    }
+}
+
+/// A failed read: busy where somebody's lock is in the way, otherwise an incomplete inventory.
+pub fn read_failed(doing: &str, error: &sqlx::Error) -> Problem {
+    match database_error(error).map(PgDatabaseError::code) {
+        Some("55P03") => Problem::busy(format!("cannot {doing}: a lock is held for too long"))
+            .because(error)
+            .hint("another drop or a schema change is at work; try again later"),
+        Some("42501") => Problem::unreachable(format!("cannot {doing}: our role may not read it"))
+            .because(error)
+            .hint("grant the role what `timesweep check` lists"),
+        _ => Problem::unreachable(format!("cannot {doing}")).because(error),
+    }
+}
+
+/// Begins the snapshot that facts are read in.
+pub async fn begin_snapshot(connection: &mut PgConnection) -> Result<()> {
+    sqlx::raw_sql(BEGIN_SNAPSHOT)
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(|error| read_failed("open a snapshot", &error))
+}
+
+/// Ends a transaction without keeping anything. A broken connection ends it as well.
+pub async fn rollback(connection: &mut PgConnection) {
+    let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+}
+
+/// A column by name; a type we do not expect makes the inventory unreadable.
+pub fn column<'r, T>(row: &'r PgRow, name: &str) -> Result<T>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    row.try_get(name).map_err(|error| {
+        Problem::unreachable(format!("the server's answer cannot be read (column {name})"))
+            .because(&error)
+            .hint("this version of TimescaleDB may be too new; see docs/safety.md for those that are tested")
+    })
+}
+
+/// Turns PostgreSQL's object id into the number that plans carry.
+pub fn oid(row: &PgRow, name: &str) -> Result<u32> {
+    column::<sqlx::postgres::types::Oid>(row, name).map(|oid| oid.0)
+}

@@ -1,0 +1,96 @@
+//! One runner per database: an advisory lock in a session of its own.
+//!
+//! The server gives the lock back when the session ends, however it ends. Behind a pooler that hands
+//! out server sessions per transaction the lock protects nothing; `pooler_in_between` finds that out.
+
+use async_trait::async_trait;
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row};
+
+use super::{Server, column, read_failed};
+use crate::problem::{Problem, Result};
+use crate::store::RunnerLock;
+
+/// "time", "swee" as two 32-bit numbers: the key of every timesweep run on a database.
+const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
+
+const HOLDER: &str = "SELECT a.pid, coalesce(a.usename, '?')::text AS role, a.application_name AS application, \
+     coalesce(host(a.client_addr), 'local') AS address, a.backend_start::timestamptz(0)::text AS since \
+     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 \
+       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+       AND l.classid::bigint = $1 AND l.objid::bigint = $2";
+
+pub struct AdvisoryLock {
+    session: PgConnection,
+}
+
+/// Takes the lock, or ends as busy with the holder's name.
+pub async fn take(server: &Server, run: &str) -> Result<AdvisoryLock> {
+    let mut session = server.connect(run).await?;
+    let row = sqlx::query("SELECT pg_catalog.pg_try_advisory_lock($1, $2)")
+        .bind(KEY.0)
+        .bind(KEY.1)
+        .fetch_one(&mut session)
+        .await
+        .map_err(|error| read_failed("take the runner's lock", &error))?;
+    if row.get::<bool, _>(0) {
+        return Ok(AdvisoryLock { session });
+    }
+    Err(held_by_another(&mut session).await)
+}
+
+async fn held_by_another(session: &mut PgConnection) -> Problem {
+    let holder = sqlx::query(HOLDER)
+        .bind(i64::from(KEY.0))
+        .bind(i64::from(KEY.1))
+        .fetch_optional(session)
+        .await
+        .ok()
+        .flatten();
+    let sentence = holder.and_then(|row| {
+        let pid: i32 = column(&row, "pid").ok()?;
+        let role: String = column(&row, "role").ok()?;
+        let application: String = column(&row, "application").ok()?;
+        let address: String = column(&row, "address").ok()?;
+        let since: String = column(&row, "since").ok()?;
+        Some(format!(
+            "another run holds the lock on this database: {application} (process {pid}, role {role}, from {address}, since {since})"
+        ))
+    });
+    Problem::busy(sentence.unwrap_or_else(|| "another run holds the lock on this database".into()))
+        .hint("try again when it has ended")
+}
+
+#[async_trait]
+impl RunnerLock for AdvisoryLock {
+    async fn verify(&mut self) -> Result<()> {
+        self.session.ping().await.map_err(|error| {
+            Problem::new(crate::problem::Kind::Partial, "the runner's lock is lost: its session has ended")
+                .because(&error)
+                .hint("run again; what was dropped until now is in the journal")
+        })
+    }
+}
+
+/// True where two transactions of one client session reached two server sessions.
+///
+/// A pooler hands out the server session that was freed last, so another client's transaction takes
+/// ours, and our next one gets another.
+pub async fn pooler_in_between(server: &Server) -> Result<bool> {
+    let mut ours = server.connect("pooler test").await?;
+    let mut other = server.connect("pooler test").await?;
+    let failed = |error: sqlx::Error| read_failed("look for a pooler", &error);
+    let before = backend(&mut ours).await.map_err(failed)?;
+    sqlx::raw_sql("BEGIN").execute(&mut other).await.map_err(failed)?;
+    backend(&mut other).await.map_err(failed)?;
+    let after = backend(&mut ours).await.map_err(failed)?;
+    super::rollback(&mut other).await;
+    Ok(before != after)
+}
+
+async fn backend(connection: &mut PgConnection) -> std::result::Result<i32, sqlx::Error> {
+    let rows =
+        sqlx::query("SELECT pg_catalog.pg_backend_pid()").persistent(false).fetch_one(connection).await?;
+    Ok(rows.get(0))
+}

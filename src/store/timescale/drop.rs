@@ -1,0 +1,291 @@
+//! Drops the chunks of one order in one transaction, or none of them.
+//!
+//! Each chunk goes by `drop_chunks` on its own typed range, never by an interval, never by `DROP TABLE`:
+//! only `drop_chunks` logs the invalidations of continuous aggregates and takes the locks that protect
+//! foreign keys. Invariant: the transaction is committed only if the server has dropped exactly the
+//! relations of the order; it skips frozen chunks silently, and a new sibling would go along.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgConnection, PgDatabaseError};
+use sqlx::{Executor, Row};
+
+use crate::crash_point;
+use crate::retention::name::quote_identifier;
+use crate::retention::time_axis::{TimeKind, TimeRange};
+use crate::store::postgres::{database_error, rollback};
+use crate::store::{Change, DropFailure, DropOrder, Dropper};
+
+use super::aggregates;
+use super::catalog::Catalog;
+
+type Outcome<T> = std::result::Result<T, DropFailure>;
+
+pub struct TimescaleDropper {
+    connection: PgConnection,
+    catalog: Catalog,
+    lock_timeout: Duration,
+}
+
+impl TimescaleDropper {
+    pub fn new(connection: PgConnection, catalog: Catalog, lock_timeout: Duration) -> Self {
+        Self { connection, catalog, lock_timeout }
+    }
+
+    async fn begin(&mut self) -> Outcome<()> {
+        let settings = format!(
+            "BEGIN; SET LOCAL lock_timeout = '{}ms'; SET LOCAL statement_timeout = '1h'; \
+             SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog",
+            self.lock_timeout.as_millis().max(1)
+        );
+        self.connection.execute(AssertSqlSafe(settings)).await.map(|_| ()).map_err(|error| failure(&error))
+    }
+
+    /// Begins, reads again, drops and compares; leaves the transaction open.
+    async fn drop_in_transaction(&mut self, order: &DropOrder) -> Outcome<()> {
+        self.begin().await?;
+        let expected = self.read_again(order).await?;
+        if order.protect_aggregates {
+            self.ask_aggregates_again(order).await?;
+        }
+        let dropped = self.call_drop_chunks(order).await?;
+        compare(&expected, &dropped)
+    }
+
+    /// The names of each chunk's parts as the server writes them; fails where the plan is not true any more.
+    async fn read_again(&mut self, order: &DropOrder) -> Outcome<Vec<BTreeSet<String>>> {
+        let mut expected = vec![BTreeSet::new(); order.chunks.len()];
+        for row in self.fetch_parts(order).await? {
+            let index = index_of(&row, "chunk")?;
+            if let Some(name) = row.try_get::<Option<String>, _>("name").map_err(|error| failure(&error))? {
+                expected[index].insert(name);
+            }
+        }
+        let changes: Vec<(usize, Change)> = order
+            .chunks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, chunk)| match expected[index].len() {
+                0 => Some((index, Change::Gone)),
+                there if there == chunk.parts.len() => None,
+                there => Some((
+                    index,
+                    Change::Differs(format!("{there} of its {} parts are left", chunk.parts.len())),
+                )),
+            })
+            .collect();
+        if changes.is_empty() { Ok(expected) } else { Err(DropFailure::Changed(changes)) }
+    }
+
+    async fn fetch_parts(&mut self, order: &DropOrder) -> Outcome<Vec<sqlx::postgres::PgRow>> {
+        let parts = || {
+            order
+                .chunks
+                .iter()
+                .enumerate()
+                .flat_map(|(index, chunk)| chunk.parts.iter().map(move |part| (index, part)))
+        };
+        sqlx::query(READ_AGAIN)
+            .bind(parts().map(|(index, _)| i64::try_from(index).unwrap_or(i64::MAX)).collect::<Vec<i64>>())
+            .bind(parts().map(|(_, part)| Oid(part.oid)).collect::<Vec<Oid>>())
+            .bind(parts().map(|(_, part)| part.relation.schema.clone()).collect::<Vec<String>>())
+            .bind(parts().map(|(_, part)| part.relation.name.clone()).collect::<Vec<String>>())
+            .bind(&order.dataset.schema)
+            .bind(&order.dataset.name)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| failure(&error))
+    }
+
+    async fn ask_aggregates_again(&mut self, order: &DropOrder) -> Outcome<()> {
+        let pending = aggregates::not_materialized(&mut self.connection, &self.catalog, Some(&order.dataset))
+            .await
+            .map_err(|problem| DropFailure::Unknown(problem.to_string()))?;
+        let changes: Vec<(usize, Change)> = order
+            .chunks
+            .iter()
+            .enumerate()
+            .filter_map(|(index, chunk)| {
+                let (_, view, _) = pending.iter().find(|(_, _, range)| range.overlaps(chunk.range))?;
+                Some((index, Change::Differs(format!("it now holds rows that are not in {view} yet"))))
+            })
+            .collect();
+        if changes.is_empty() { Ok(()) } else { Err(DropFailure::Changed(changes)) }
+    }
+
+    async fn call_drop_chunks(&mut self, order: &DropOrder) -> Outcome<Vec<BTreeSet<String>>> {
+        let statement = drop_statement(&self.catalog.schema, &order.kind)?;
+        let table =
+            format!("{}.{}", quote_identifier(&order.dataset.schema), quote_identifier(&order.dataset.name));
+        let rows = sqlx::query(AssertSqlSafe(statement))
+            .bind(order.chunks.iter().map(|chunk| chunk.range.start).collect::<Vec<i64>>())
+            .bind(order.chunks.iter().map(|chunk| chunk.range.end).collect::<Vec<i64>>())
+            .bind(table)
+            .fetch_all(&mut self.connection)
+            .await
+            .map_err(|error| failure(&error))?;
+        let mut dropped = vec![BTreeSet::new(); order.chunks.len()];
+        for row in &rows {
+            let name: String = row.try_get("name").map_err(|error| failure(&error))?;
+            dropped[index_of(row, "chunk")?].insert(name);
+        }
+        Ok(dropped)
+    }
+}
+
+#[async_trait]
+impl Dropper for TimescaleDropper {
+    async fn drop_chunks(&mut self, order: &DropOrder) -> Outcome<()> {
+        if let Err(failure) = self.drop_in_transaction(order).await {
+            rollback(&mut self.connection).await;
+            return Err(failure);
+        }
+        crash_point::reach("before-commit");
+        self.connection.execute("COMMIT").await.map_err(|error| failure(&error))?;
+        crash_point::reach("committed");
+        Ok(())
+    }
+}
+
+/// Finds every part by object id, name and parent at once; a name is null where that part is not there.
+const READ_AGAIN: &str = "SELECT w.chunk, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name \
+     FROM unnest($1::bigint[], $2::oid[], $3::text[], $4::text[]) w (chunk, oid, schema, name) \
+     JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema \
+     JOIN pg_catalog.pg_class c ON c.oid = w.oid AND c.relname = w.name AND c.relnamespace = n.oid \
+     WHERE EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent \
+       JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace \
+       WHERE i.inhrelid = c.oid AND pn.nspname = $5 AND p.relname = $6)";
+
+/// `drop_chunks` for each range of two arrays, in one statement. The only dynamic parts are the
+/// extension's schema, quoted, and expressions from [`bound`].
+fn drop_statement(schema: &str, kind: &TimeKind) -> Outcome<String> {
+    let (start, end) = (bound(kind, "r.lo")?, bound(kind, "r.hi")?);
+    Ok(format!(
+        "SELECT r.n - 1 AS chunk, d.name FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY r (lo, hi, n), \
+         LATERAL {schema}.drop_chunks($3::text::regclass, \
+           newer_than => CASE WHEN r.lo > {open} THEN {start} END, older_than => {end}) d (name)",
+        schema = quote_identifier(schema),
+        open = TimeRange::OPEN_START + 1
+    ))
+}
+
+/// An expression of exactly the dimension's type for a position in `column`. Days and the rest are added
+/// apart, because `microseconds * interval` is floating-point arithmetic in PostgreSQL.
+fn bound(kind: &TimeKind, column: &str) -> Outcome<String> {
+    const DAY: &str = "86400000000";
+    let since_epoch = |epoch: &str| {
+        format!(
+            "({epoch} 'epoch' + pg_catalog.make_interval(days => ({column} / {DAY})::int4) \
+             + ({column} % {DAY}) * interval '1 microsecond')"
+        )
+    };
+    Ok(match kind {
+        TimeKind::TimestampTz => since_epoch("timestamptz"),
+        TimeKind::Timestamp => since_epoch("timestamp"),
+        TimeKind::Date => format!("(date 'epoch' + ({column} / {DAY})::int4)"),
+        TimeKind::SmallInt => format!("{column}::smallint"),
+        TimeKind::Integer => format!("{column}::integer"),
+        TimeKind::BigInt => column.to_owned(),
+        TimeKind::Other(name) => {
+            return Err(DropFailure::Permanent {
+                message: format!("chunks of type {name} are not dropped"),
+                hint: None,
+            });
+        }
+    })
+}
+
+fn index_of(row: &sqlx::postgres::PgRow, column: &str) -> Outcome<usize> {
+    let index: i64 = row.try_get(column).map_err(|error| failure(&error))?;
+    usize::try_from(index).map_err(|error| DropFailure::Unknown(error.to_string()))
+}
+
+fn compare(expected: &[BTreeSet<String>], dropped: &[BTreeSet<String>]) -> Outcome<()> {
+    let changes: Vec<(usize, Change)> = expected
+        .iter()
+        .zip(dropped)
+        .enumerate()
+        .filter(|(_, (planned, answered))| planned != answered)
+        .map(|(index, (planned, answered))| (index, Change::Differs(difference(planned, answered))))
+        .collect();
+    if changes.is_empty() { Ok(()) } else { Err(DropFailure::Changed(changes)) }
+}
+
+fn difference(planned: &BTreeSet<String>, answered: &BTreeSet<String>) -> String {
+    let list = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
+    let more = list(answered.difference(planned).collect());
+    if more.is_empty() {
+        let fewer = list(planned.difference(answered).collect());
+        return format!("the server would not drop {fewer}; it may be frozen");
+    }
+    format!("the server would drop {more} as well")
+}
+
+/// What an error of the server means for the order.
+///
+/// Only 55P03 (lock timeout), 40P01 (deadlock) and 40001 (serialization) can be tried again. An error
+/// without a SQLSTATE is a broken connection.
+fn failure(error: &sqlx::Error) -> DropFailure {
+    let Some(database) = database_error(error) else { return DropFailure::Unknown(error.to_string()) };
+    match database.code() {
+        "55P03" | "40P01" | "40001" => DropFailure::Waited(database.message().to_owned()),
+        code if code.starts_with("57P") => DropFailure::Unknown(database.message().to_owned()),
+        code => DropFailure::Permanent { message: described(database), hint: hint_for(code) },
+    }
+}
+
+fn described(error: &PgDatabaseError) -> String {
+    let detail = error.detail().map(|text| format!(" ({})", text.lines().next().unwrap_or_default()));
+    format!("{}{}", error.message(), detail.unwrap_or_default())
+}
+
+fn hint_for(code: &str) -> Option<String> {
+    let hint = match code {
+        "2BP01" => {
+            "drop or change the object that depends on the chunk; it was made on the chunk itself, not on the hypertable"
+        }
+        "42501" => "only the hypertable's owner may drop its chunks; GRANT the owner's role to ours",
+        "23503" => {
+            "a foreign key points at the hypertable; drop the constraint and add it again NOT VALID afterwards"
+        }
+        "53200" => "the server's lock table is full; raise max_locks_per_transaction",
+        "57014" => "somebody cancelled our statement",
+        "25006" => "the server is read-only",
+        _ => return None,
+    };
+    Some(hint.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &[&str]) -> BTreeSet<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn any_other_name_than_the_planned_ones_is_a_change() {
+        let planned = [names(&["a", "b"]), names(&["c"])];
+        assert_eq!(compare(&planned, &planned), Ok(()));
+        let frozen = compare(&planned, &[names(&["a", "b"]), names(&[])]);
+        let said = "the server would not drop c; it may be frozen".to_owned();
+        assert_eq!(frozen, Err(DropFailure::Changed(vec![(1, Change::Differs(said))])));
+        let more = compare(&planned, &[names(&["a", "b", "new"]), names(&["c"])]);
+        let said = "the server would drop new as well".to_owned();
+        assert_eq!(more, Err(DropFailure::Changed(vec![(0, Change::Differs(said))])));
+    }
+
+    #[test]
+    fn bounds_are_typed_and_an_open_start_is_no_bound() {
+        let statement = drop_statement("we\"ird", &TimeKind::SmallInt).expect("statement");
+        assert!(statement.contains("\"we\"\"ird\".drop_chunks("));
+        assert!(statement.contains("older_than => r.hi::smallint"));
+        assert!(drop_statement("public", &TimeKind::Other("uuid".into())).is_err());
+    }
+}

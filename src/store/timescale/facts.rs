@@ -1,0 +1,52 @@
+//! Reads all facts in one snapshot, so that no two of them contradict each other.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::postgres::PgConnection;
+
+use crate::problem::Result;
+use crate::retention::facts::{DatasetFacts, StoreFacts};
+use crate::retention::name::DatasetName;
+use crate::store::Wanted;
+use crate::store::postgres::rollback;
+
+use super::catalog::Catalog;
+use super::{aggregates, chunks, dependencies, hypertables, native, snapshot};
+
+pub async fn read(connection: &mut PgConnection, wanted: &Wanted) -> Result<StoreFacts> {
+    let catalog = snapshot(connection).await?;
+    let our_now = Timestamp::now().as_microsecond();
+    let mut datasets = hypertables::list(connection, wanted).await?;
+    let not_datasets = hypertables::explain_missing(connection, &datasets, wanted).await?;
+    attach(connection, &catalog, wanted, &mut datasets).await?;
+    let other_drops = dependencies::other_drops(connection).await?;
+    rollback(connection).await;
+    Ok(StoreFacts {
+        identity: catalog.identity.clone(),
+        now: catalog.now,
+        our_now,
+        server: catalog.server(),
+        read_only: catalog.read_only,
+        database_bytes: catalog.database_bytes,
+        datasets,
+        not_datasets,
+        sees_other_sessions: catalog.sees_other_sessions,
+        other_drops,
+        connection: catalog.connection,
+    })
+}
+
+async fn attach(
+    connection: &mut PgConnection,
+    catalog: &Catalog,
+    wanted: &Wanted,
+    datasets: &mut [DatasetFacts],
+) -> Result<()> {
+    let mut by_name: HashMap<DatasetName, &mut DatasetFacts> =
+        datasets.iter_mut().map(|dataset| (dataset.name.clone(), dataset)).collect();
+    chunks::attach(connection, catalog, wanted, &mut by_name).await?;
+    native::attach(connection, &mut by_name).await?;
+    dependencies::attach_foreign_keys(connection, &mut by_name).await?;
+    aggregates::attach(connection, catalog, &mut by_name).await
+}

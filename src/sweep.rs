@@ -1,0 +1,10 @@
+//! One pass over the pipeline: gather → plan → guard → execute → measure → report.
+//!
+//! `preview` draws the plan and stops; `apply` takes the runner's lock, settles what earlier runs left
+//! open, draws the plan from fresh facts and executes it. Both draw with the same code (invariant 1).
+
+pub mod apply;
+pub mod execute;
+pub mod gather;
+pub mod queue;
+pub mod settle;

@@ -1,0 +1,258 @@
+//! The pass that drops: lock, settle, gather, plan, execute, measure, report.
+//!
+//! A saved plan is only a restriction: facts are read again, decisions are made again, and what is left
+//! of the plan is executed. Invariant: whatever happens after the run has begun, it gets its report.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::config::StoreConfig;
+use crate::problem::{Problem, Result};
+use crate::report::{DatasetReport, LeftOut, Report, Settled, Verdict, verdict};
+use crate::retention::drift::{Drift, Selection, compare};
+use crate::retention::facts::StoreFacts;
+use crate::retention::plan::{DatasetPlan, Plan, rules_hash};
+use crate::retention::reason::Decision;
+use crate::state::{NewRun, RunId, State};
+use crate::store::Driver;
+
+use super::execute::{self, Executed, Progress, Setting};
+use super::gather::{self, our_now};
+use super::queue::Queue;
+use super::settle;
+
+/// What shall be dropped.
+#[derive(Debug, Clone)]
+pub enum Order {
+    /// Everything that the rules let go now.
+    Everything,
+    /// What a saved plan says, as far as it is still true.
+    Saved { plan: Box<Plan>, override_caps: bool },
+}
+
+pub struct Pass {
+    pub driver: Arc<dyn Driver>,
+    pub state: Arc<State>,
+    pub config: StoreConfig,
+    /// As it stands in the journal: `run --apply`, `apply`.
+    pub command: String,
+    pub stop: CancellationToken,
+    pub progress: Arc<dyn Progress>,
+    /// Gives the exit code that the journal remembers.
+    pub exit_code: fn(Verdict) -> u8,
+}
+
+impl Pass {
+    pub async fn apply(self, order: Order) -> Result<Report> {
+        let run = RunId(Uuid::now_v7());
+        let lock = self.driver.lock_runner(&format!("run {}", short(run.0))).await?;
+        let facts = gather::facts(self.driver.as_ref(), &self.config.rules).await?;
+        let (only, drifts, override_caps) = self.restriction(&order, &facts)?;
+        let plan = gather::plan(&facts, &self.config, Some(&self.state), only.as_ref()).await?;
+        let plan_id = match &order {
+            Order::Saved { plan, .. } => plan.id,
+            Order::Everything => plan.id,
+        };
+        if override_caps && !self.state.use_cap_override(plan_id, our_now()).await? {
+            return Err(Problem::refused("the caps were overridden for this plan before")
+                .hint("an override works once; draw a new plan and read it"));
+        }
+        self.begin(run, plan_id, &facts).await?;
+        let settled = settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await?;
+        let mut report = self.new_report(run, plan_id, &plan, &facts, drifts, settled);
+        let executed = self.execute(run, &plan, &facts, override_caps, lock).await;
+        self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
+        report.bytes_after = self.driver.total_bytes().await.unwrap_or(None);
+        self.finish(run, report).await
+    }
+
+    /// Checks a saved plan against the store and compares it with the facts.
+    fn restriction(
+        &self,
+        order: &Order,
+        facts: &StoreFacts,
+    ) -> Result<(Option<Selection>, Vec<Drift>, bool)> {
+        let Order::Saved { plan, override_caps } = order else { return Ok((None, Vec::new(), false)) };
+        refuse_foreign_plan(plan, facts, &self.config)?;
+        let (selection, drifts) = compare(plan, facts);
+        Ok((Some(selection), drifts, *override_caps))
+    }
+
+    async fn begin(&self, run: RunId, plan_id: Uuid, facts: &StoreFacts) -> Result<()> {
+        let new = NewRun {
+            id: run,
+            store: self.config.name.clone(),
+            identity: facts.identity.clone(),
+            command: self.command.clone(),
+            plan_id: Some(plan_id),
+            started_at: facts.now,
+            policies_hash: rules_hash(&self.config.rules),
+        };
+        self.state.begin_run(&new).await?;
+        self.state.add_size_samples(&gather::size_samples(facts, &self.config)).await
+    }
+
+    fn new_report(
+        &self,
+        run: RunId,
+        plan_id: Uuid,
+        plan: &Plan,
+        facts: &StoreFacts,
+        drifts: Vec<Drift>,
+        settled: Vec<Settled>,
+    ) -> Report {
+        Report {
+            run: run.0,
+            command: self.command.clone(),
+            store: self.config.name.clone(),
+            identity: plan.identity.clone(),
+            server: plan.server.clone(),
+            plan: plan_id,
+            started_at: facts.now,
+            ended_at: facts.now,
+            verdict: Verdict::NothingToDo,
+            stopped: None,
+            datasets: Vec::new(),
+            refusals: plan.refusals.clone(),
+            warnings: plan.warnings.clone(),
+            drifts,
+            settled,
+            bytes_before: facts.database_bytes,
+            bytes_after: None,
+        }
+    }
+
+    async fn execute(
+        &self,
+        run: RunId,
+        plan: &Plan,
+        facts: &StoreFacts,
+        override_caps: bool,
+        lock: Box<dyn crate::store::RunnerLock>,
+    ) -> Executed {
+        let mut builder = Queue::new(self.config.execution.attempts);
+        for dataset in plan.allowed(override_caps) {
+            let known = facts.datasets.iter().find(|known| known.name == dataset.name);
+            let locks_others = known.is_some_and(|known| !known.referenced_tables.is_empty());
+            let protect =
+                known.is_some_and(|known| !known.aggregates.is_empty()) && self.protects_aggregates();
+            builder.add(dataset, locks_others, protect);
+        }
+        let setting = Setting {
+            driver: Arc::clone(&self.driver),
+            state: Arc::clone(&self.state),
+            run,
+            store: self.config.name.clone(),
+            now: facts.now,
+            lock,
+            stop: self.stop.clone(),
+            progress: Arc::clone(&self.progress),
+        };
+        execute::execute(setting, builder.build(), self.config.execution.parallelism).await
+    }
+
+    fn protects_aggregates(&self) -> bool {
+        self.config.rules.guards.continuous_aggregates == crate::retention::rules::OnDependants::Refuse
+    }
+
+    fn fill(
+        &self,
+        report: &mut Report,
+        plan: &Plan,
+        executed: Executed,
+        only: Option<&Selection>,
+        override_caps: bool,
+    ) {
+        report.datasets =
+            plan.datasets.iter().map(|dataset| dataset_report(dataset, only, override_caps)).collect();
+        let lanes: Vec<usize> = lanes_of(plan, override_caps);
+        for (lane, item) in executed.items {
+            report.datasets[lanes[lane]].items.push(item);
+        }
+        for dataset in &mut report.datasets {
+            dataset.items.sort_by_key(|item| (item.range.end, item.range.start));
+        }
+        report.stopped = executed.trouble.map(|problem| problem.to_string());
+        if self.stop.is_cancelled() {
+            report.stopped.get_or_insert_with(|| "a signal ended the run".into());
+        }
+    }
+
+    async fn finish(&self, run: RunId, mut report: Report) -> Result<Report> {
+        report.ended_at = our_now();
+        report.verdict = verdict(&report, self.stop.is_cancelled());
+        let json = serde_json::to_string(&report)
+            .map_err(|error| Problem::unreachable("the report cannot be written").because(&error))?;
+        self.state.finish_run(run, report.ended_at, (self.exit_code)(report.verdict), &json).await?;
+        Ok(report)
+    }
+}
+
+/// The dataset's place in the plan for every lane of the queue.
+fn lanes_of(plan: &Plan, override_caps: bool) -> Vec<usize> {
+    let run_allowed = plan.refusals.is_empty();
+    (0..plan.datasets.len())
+        .filter(|index| run_allowed && plan.datasets[*index].is_allowed(override_caps))
+        .collect()
+}
+
+fn dataset_report(dataset: &DatasetPlan, only: Option<&Selection>, override_caps: bool) -> DatasetReport {
+    let left_out = |chunk: &&crate::retention::plan::ChunkPlan| {
+        chunk.decision != Decision::Drop
+            && only.is_some_and(|only| only.includes(&dataset.name, chunk.chunk.range))
+    };
+    let refusals = dataset.refusals.iter().filter(|refusal| !(override_caps && refusal.is_cap()));
+    DatasetReport {
+        name: dataset.name.clone(),
+        policy: dataset.policy.as_ref().map(|policy| format!("{policy} ({})", policy.source)),
+        chunks_before: dataset.chunks.len(),
+        bytes_before: dataset.bytes(),
+        items: Vec::new(),
+        left_out: dataset
+            .chunks
+            .iter()
+            .filter(left_out)
+            .map(|chunk| LeftOut { chunk: chunk.chunk.label(), reason: chunk.reason.sentence(&dataset.axis) })
+            .collect(),
+        refusals: refusals.cloned().collect(),
+        warnings: dataset.warnings.clone(),
+    }
+}
+
+/// Another cluster or database, other rules, or too late: the whole plan is refused.
+fn refuse_foreign_plan(plan: &Plan, facts: &StoreFacts, config: &StoreConfig) -> Result<()> {
+    let anew = "draw a new plan with `timesweep plan --out FILE`";
+    if plan.identity != facts.identity {
+        return Err(Problem::refused(format!(
+            "the plan is for {}, this is {}",
+            plan.identity, facts.identity
+        ))
+        .hint("connect to the server the plan was drawn on, or draw a new one"));
+    }
+    if plan.store != config.name {
+        return Err(Problem::refused(format!(
+            "the plan is for store {}, this is {}",
+            plan.store, config.name
+        ))
+        .hint(anew));
+    }
+    if facts.now > plan.expires_at {
+        let hours = (facts.now - plan.expires_at) / 3_600_000_000;
+        return Err(Problem::refused(format!("the plan expired {hours} h ago"))
+            .hint(format!("{anew}; `plan.lifetime` says how long one is good")));
+    }
+    if plan.rules_hash != rules_hash(&config.rules) {
+        return Err(
+            Problem::refused("the policies, caps or guards have changed since the plan was drawn").hint(anew)
+        );
+    }
+    Ok(())
+}
+
+fn short(id: Uuid) -> String {
+    // The end of a version 7 id is random; its beginning is a clock.
+    let text = id.simple().to_string();
+    text[text.len() - 8..].to_owned()
+}

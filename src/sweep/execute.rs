@@ -1,0 +1,424 @@
+//! Executes a plan: journal the intent, drop, journal the outcome, for batch after batch.
+//!
+//! Several workers share the queue; each has a session of its own. Before every transaction the runner's
+//! lock is verified and holds are read again, so a lost lock or a new hold stops what has not begun.
+//! Invariant: no chunk is touched without an intent on disk, and every intent gets its outcome here or,
+//! where nobody can know it now, when the next run settles it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::problem::{Problem, Result};
+use crate::report::{ItemOutcome, ItemReport};
+use crate::retention::facts::Hold;
+use crate::retention::guard;
+use crate::retention::model::{ChunkPart, StoreName};
+use crate::retention::name::DatasetName;
+use crate::retention::time_axis::TimeAxis;
+use crate::state::{Intent, IntentId, IntentPart, Outcome, RunId, State};
+use crate::store::{Change, Driver, DropFailure, DropOrder, Dropper, RunnerLock};
+
+use super::gather::our_now;
+use super::queue::{Batch, Item, Next, Queue};
+
+/// Everything that the workers share.
+pub struct Execution {
+    driver: Arc<dyn Driver>,
+    state: Arc<State>,
+    run: RunId,
+    store: StoreName,
+    /// The store's clock at the start of the run.
+    now: i64,
+    queue: Mutex<Queue>,
+    lock: tokio::sync::Mutex<Box<dyn RunnerLock>>,
+    results: Mutex<Vec<(usize, ItemReport)>>,
+    trouble: Mutex<Option<Problem>>,
+    changed: Notify,
+    stop: CancellationToken,
+    progress: Arc<dyn Progress>,
+}
+
+/// Told after every chunk, for a progress bar.
+pub trait Progress: Send + Sync {
+    fn chunk_ended(&self, item: &ItemReport);
+}
+
+/// No bar.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn chunk_ended(&self, _item: &ItemReport) {}
+}
+
+/// What an execution needs to begin.
+pub struct Setting {
+    pub driver: Arc<dyn Driver>,
+    pub state: Arc<State>,
+    pub run: RunId,
+    pub store: StoreName,
+    pub now: i64,
+    pub lock: Box<dyn RunnerLock>,
+    pub stop: CancellationToken,
+    pub progress: Arc<dyn Progress>,
+}
+
+/// What became of every chunk of the queue, by lane, and why the run stopped early.
+pub struct Executed {
+    pub items: Vec<(usize, ItemReport)>,
+    pub trouble: Option<Problem>,
+}
+
+/// Works the queue off with this many connections.
+pub async fn execute(setting: Setting, queue: Queue, parallelism: usize) -> Executed {
+    let execution = Arc::new(Execution::new(setting, queue));
+    let workers: Vec<_> =
+        (0..parallelism.max(1)).map(|_| tokio::spawn(Arc::clone(&execution).work())).collect();
+    for worker in workers {
+        if let Err(error) = worker.await {
+            execution.give_up(Problem::unreachable("a worker ended unexpectedly").cause(error.to_string()));
+        }
+    }
+    execution.report_rest().await;
+    let trouble = execution.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let items = std::mem::take(&mut *execution.results.lock().unwrap_or_else(PoisonError::into_inner));
+    Executed { items, trouble }
+}
+
+impl Execution {
+    fn new(setting: Setting, queue: Queue) -> Self {
+        Self {
+            driver: setting.driver,
+            state: setting.state,
+            run: setting.run,
+            store: setting.store,
+            now: setting.now,
+            queue: Mutex::new(queue),
+            lock: tokio::sync::Mutex::new(setting.lock),
+            results: Mutex::new(Vec::new()),
+            trouble: Mutex::new(None),
+            changed: Notify::new(),
+            stop: setting.stop,
+            progress: setting.progress,
+        }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn work(self: Arc<Self>) {
+        if let Err(problem) = self.work_until_done().await {
+            self.give_up(problem);
+        }
+        self.changed.notify_waiters();
+    }
+
+    async fn work_until_done(&self) -> Result<()> {
+        let mut dropper: Option<Box<dyn Dropper>> = None;
+        while !self.is_stopping() {
+            // Registered before looking, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            let next = self.queue().next(Instant::now());
+            match next {
+                Next::Finished => return Ok(()),
+                Next::Wait(ready) => self.wait(ready, changed).await,
+                Next::Try(batch) => self.try_batch(batch, &mut dropper).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&self, lane: usize) -> (DatasetName, TimeAxis) {
+        let queue = self.queue();
+        let lane = queue.lane(lane);
+        (lane.dataset.clone(), lane.axis.clone())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled() || self.trouble.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    async fn wait(&self, ready: Option<Instant>, changed: impl Future<Output = ()>) {
+        let longest = Duration::from_millis(500);
+        let pause = ready.map_or(longest, |at| at.saturating_duration_since(Instant::now()).min(longest));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = changed => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn try_batch(&self, batch: Batch, dropper: &mut Option<Box<dyn Dropper>>) -> Result<()> {
+        let lane = batch.lane;
+        let ready = match self.prepare(batch).await {
+            Ok(items) => items,
+            Err((items, problem)) => {
+                self.queue().try_again(lane, items);
+                return Err(problem);
+            }
+        };
+        if ready.is_empty() {
+            self.queue().ended(lane);
+            self.changed.notify_waiters();
+            return Ok(());
+        }
+        let order = self.order(lane, &ready);
+        let began = Instant::now();
+        let answer = match self.session(dropper).await {
+            Ok(session) => session.drop_chunks(&order).await,
+            Err(problem) => {
+                self.queue().try_again(lane, ready);
+                return Err(problem);
+            }
+        };
+        let outcome = self.handle(lane, ready, answer, began.elapsed(), dropper).await;
+        self.changed.notify_waiters();
+        outcome
+    }
+
+    async fn session<'a>(
+        &self,
+        dropper: &'a mut Option<Box<dyn Dropper>>,
+    ) -> Result<&'a mut Box<dyn Dropper>> {
+        if dropper.is_none() {
+            *dropper = Some(self.driver.open_dropper().await?);
+        }
+        dropper.as_mut().ok_or_else(|| Problem::unreachable("no session to drop with"))
+    }
+
+    /// Verifies the lock, leaves out what is held by now, and journals the intents.
+    async fn prepare(&self, batch: Batch) -> std::result::Result<Vec<Item>, (Vec<Item>, Problem)> {
+        let Batch { lane, items } = batch;
+        let checked = async {
+            self.lock.lock().await.verify().await?;
+            self.state.holds(&self.store, self.now).await
+        };
+        let holds = match checked.await {
+            Ok(holds) => holds,
+            Err(problem) => return Err((items, problem)),
+        };
+        let (dataset, axis) = self.names(lane);
+        let (held, mut ready): (Vec<Item>, Vec<Item>) =
+            items.into_iter().partition(|item| is_held(&dataset, item, &holds, self.now));
+        for item in held {
+            let why = ItemOutcome::NotTried { why: "a hold was set while the run was at work".into() };
+            if let Err(problem) = self.finish(lane, item, why).await {
+                return Err((ready, problem));
+            }
+        }
+        match self.write_intents(&dataset, &axis, &mut ready).await {
+            Ok(()) => Ok(ready),
+            Err(problem) => Err((ready, problem)),
+        }
+    }
+
+    async fn write_intents(&self, dataset: &DatasetName, axis: &TimeAxis, items: &mut [Item]) -> Result<()> {
+        let mut new: Vec<&mut Item> = items.iter_mut().filter(|item| item.intent.is_none()).collect();
+        let intents: Vec<Intent> = new.iter().map(|item| intent(dataset, axis, item)).collect();
+        let ids = self.state.write_intents(self.run, &intents).await?;
+        for (item, id) in new.iter_mut().zip(ids) {
+            item.intent = Some(id);
+        }
+        Ok(())
+    }
+
+    fn order(&self, lane: usize, items: &[Item]) -> DropOrder {
+        let queue = self.queue();
+        let lane = queue.lane(lane);
+        DropOrder {
+            dataset: lane.dataset.clone(),
+            kind: lane.axis.kind.clone(),
+            chunks: items.iter().map(|item| item.plan.chunk.clone()).collect(),
+            protect_aggregates: lane.protect_aggregates,
+        }
+    }
+
+    async fn handle(
+        &self,
+        lane: usize,
+        items: Vec<Item>,
+        answer: std::result::Result<(), DropFailure>,
+        took: Duration,
+        dropper: &mut Option<Box<dyn Dropper>>,
+    ) -> Result<()> {
+        match answer {
+            Ok(()) => {
+                self.queue().went_well(lane, items.len(), took);
+                self.finish_all(lane, items, |_| ItemOutcome::Dropped).await
+            }
+            Err(DropFailure::Waited(why)) => {
+                let given_up = self.queue().had_to_wait(lane, items, Instant::now());
+                self.report_blocked(lane, given_up, &why).await
+            }
+            Err(DropFailure::Changed(changes)) => self.handle_changes(lane, items, changes).await,
+            Err(DropFailure::Permanent { .. }) if items.len() > 1 => {
+                self.queue().try_alone(lane, items);
+                Ok(())
+            }
+            Err(DropFailure::Permanent { message, hint }) => {
+                self.queue().ended(lane);
+                self.finish_all(lane, items, |_| ItemOutcome::Failed {
+                    message: message.clone(),
+                    hint: hint.clone(),
+                })
+                .await
+            }
+            Err(DropFailure::Unknown(why)) => {
+                *dropper = None;
+                self.settle_unknown(lane, items, &why).await
+            }
+        }
+    }
+
+    async fn handle_changes(
+        &self,
+        lane: usize,
+        items: Vec<Item>,
+        changes: Vec<(usize, Change)>,
+    ) -> Result<()> {
+        let mut companions = Vec::new();
+        let mut ended = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match changes.iter().find(|(changed, _)| *changed == index) {
+                Some((_, Change::Gone)) => ended.push((item, ItemOutcome::Gone)),
+                Some((_, Change::Differs(what))) => {
+                    ended.push((item, ItemOutcome::Changed { what: what.clone() }))
+                }
+                None => companions.push(item),
+            }
+        }
+        self.queue().try_again(lane, companions);
+        self.finish_with(lane, ended).await
+    }
+
+    /// The session broke and nobody knows whether the transaction was committed: the store is asked. If it
+    /// cannot be asked, the intents stay open for the next run.
+    async fn settle_unknown(&self, lane: usize, items: Vec<Item>, why: &str) -> Result<()> {
+        let broken =
+            || Problem::new(crate::problem::Kind::Partial, "the connection to the store broke").cause(why);
+        let parts: Vec<ChunkPart> = items.iter().flat_map(|item| item.plan.chunk.parts.clone()).collect();
+        let there = match self.driver.still_there(&parts).await {
+            Ok(there) => there,
+            Err(problem) => {
+                self.queue().ended(lane);
+                let unknown = "the connection broke; the next run finds out whether it was dropped";
+                self.record(lane, items, |_| ItemOutcome::NotTried { why: unknown.into() });
+                return Err(broken().cause(problem.sentence).hint("run again when the store is back"));
+            }
+        };
+        let mut there = there.into_iter();
+        let (left, gone): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
+            there.by_ref().take(item.plan.chunk.parts.len()).filter(|there| *there).count() > 0
+        });
+        self.queue().try_again(lane, left);
+        self.finish_all(lane, gone, |_| ItemOutcome::Dropped).await?;
+        // The runner's lock decides whether the run may go on: it lives in a session of its own.
+        self.lock.lock().await.verify().await.map_err(|problem| broken().cause(problem.sentence))
+    }
+
+    async fn report_blocked(&self, lane: usize, given_up: Vec<Item>, why: &str) -> Result<()> {
+        let dataset = self.queue().lane(lane).dataset.clone();
+        for item in given_up {
+            // Who is in the way is only for the report; without an answer the run goes on.
+            let blockers = self.driver.blockers(&dataset, &item.plan.chunk.parts).await.unwrap_or_default();
+            let outcome = ItemOutcome::Blocked { tries: item.tries, why: why.to_owned(), blockers };
+            self.finish(lane, item, outcome).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(&self, lane: usize, item: Item, outcome: ItemOutcome) -> Result<()> {
+        self.finish_with(lane, vec![(item, outcome)]).await
+    }
+
+    async fn finish_all(
+        &self,
+        lane: usize,
+        items: Vec<Item>,
+        outcome: impl Fn(&Item) -> ItemOutcome,
+    ) -> Result<()> {
+        let ended = items.into_iter().map(|item| {
+            let outcome = outcome(&item);
+            (item, outcome)
+        });
+        self.finish_with(lane, ended.collect()).await
+    }
+
+    /// Journals outcomes first, then counts them.
+    async fn finish_with(&self, lane: usize, ended: Vec<(Item, ItemOutcome)>) -> Result<()> {
+        let journaled: Vec<(IntentId, Outcome)> = ended
+            .iter()
+            .filter_map(|(item, outcome)| Some((item.intent?, for_journal(item, outcome))))
+            .collect();
+        let written = self.state.write_outcomes(&journaled, our_now(), None).await;
+        for (item, outcome) in ended {
+            self.record(lane, vec![item], |_| outcome.clone());
+        }
+        written
+    }
+
+    fn record(&self, lane: usize, items: Vec<Item>, outcome: impl Fn(&Item) -> ItemOutcome) {
+        let (_, axis) = self.names(lane);
+        for item in items {
+            let chunk = &item.plan.chunk;
+            let report = ItemReport {
+                chunk: chunk.label(),
+                range: chunk.range,
+                shown_range: axis.show_range(chunk.range),
+                bytes: chunk.bytes(),
+                outcome: outcome(&item),
+            };
+            self.progress.chunk_ended(&report);
+            self.results.lock().unwrap_or_else(PoisonError::into_inner).push((lane, report));
+        }
+    }
+
+    fn give_up(&self, problem: Problem) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.get_or_insert(problem);
+        drop(trouble);
+        self.changed.notify_waiters();
+    }
+
+    /// What the run did not come to. An intent that was written is closed: the chunk was not dropped.
+    async fn report_rest(&self) {
+        let why = if self.stop.is_cancelled() { "the run was interrupted" } else { "the run stopped before" };
+        let rest = self.queue().take_rest();
+        for (lane, item) in rest {
+            let outcome = ItemOutcome::NotTried { why: why.into() };
+            if let Err(problem) = self.finish(lane, item, outcome).await {
+                self.give_up(problem);
+            }
+        }
+    }
+}
+
+fn is_held(dataset: &DatasetName, item: &Item, holds: &[Hold], now: i64) -> bool {
+    guard::hold::held(dataset, &item.plan.chunk, holds, now).is_some()
+}
+
+fn intent(dataset: &DatasetName, axis: &TimeAxis, item: &Item) -> Intent {
+    let chunk = &item.plan.chunk;
+    let part = |part: &ChunkPart| IntentPart { oid: part.oid, relation: part.relation.clone() };
+    Intent {
+        dataset: dataset.clone(),
+        range: chunk.range,
+        parts: chunk.parts.iter().map(part).collect(),
+        bytes: chunk.bytes(),
+        reason: item.plan.reason.sentence(axis),
+    }
+}
+
+fn for_journal(item: &Item, outcome: &ItemOutcome) -> Outcome {
+    let why = match outcome {
+        ItemOutcome::Dropped => return Outcome::Dropped { bytes: item.plan.chunk.bytes() },
+        ItemOutcome::Gone => return Outcome::Gone,
+        ItemOutcome::Changed { what } => what.clone(),
+        ItemOutcome::Blocked { why, .. } | ItemOutcome::NotTried { why } => why.clone(),
+        ItemOutcome::Failed { message, .. } => message.clone(),
+    };
+    Outcome::NotDropped { why }
+}

@@ -1,0 +1,93 @@
+//! Reads facts and holds, and draws the plan from them.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::config::StoreConfig;
+use crate::problem::{Problem, Result};
+use crate::retention::drift::Selection;
+use crate::retention::facts::{NotADataset, StoreFacts};
+use crate::retention::name::{DatasetName, TablePattern};
+use crate::retention::plan::{Drawing, Plan, draw};
+use crate::retention::policy::PolicySource;
+use crate::retention::rules::Rules;
+use crate::state::{SizeSample, State};
+use crate::store::{Driver, Wanted};
+
+/// What program draws plans; it stands in every plan file.
+pub const MADE_BY: &str = concat!("timesweep ", env!("CARGO_PKG_VERSION"));
+
+/// The facts that a store's rules ask for. A policy for a table that is none is an error, and nothing
+/// was touched.
+pub async fn facts(driver: &dyn Driver, rules: &Rules) -> Result<StoreFacts> {
+    let facts = driver.facts(&wanted(rules)).await?;
+    match facts.not_datasets.first() {
+        Some(missing) => Err(not_a_hypertable(missing, &facts)),
+        None => Ok(facts),
+    }
+}
+
+/// A plan drawn from these facts, with the holds of now. `only` restricts it to a saved plan.
+pub async fn plan(
+    facts: &StoreFacts,
+    config: &StoreConfig,
+    state: Option<&State>,
+    only: Option<&Selection>,
+) -> Result<Plan> {
+    let holds = match state {
+        Some(state) => state.holds(&config.name, facts.now).await?,
+        None => Vec::new(),
+    };
+    let drawing = Drawing { id: Uuid::now_v7(), made_by: MADE_BY.into(), store: config.name.clone() };
+    Ok(draw(drawing, facts, &config.rules, &holds, only))
+}
+
+/// On the command line one table is named, and nothing else is looked at.
+fn wanted(rules: &Rules) -> Wanted {
+    let exact: Vec<DatasetName> = rules
+        .policies
+        .iter()
+        .filter_map(|rule| rule.table.as_ref().and_then(TablePattern::exact_name))
+        .collect();
+    let typed = rules.policies.iter().any(|rule| rule.source == PolicySource::CommandLine);
+    Wanted { only: (typed && exact.len() == rules.policies.len()).then(|| exact.clone()), expected: exact }
+}
+
+fn not_a_hypertable(missing: &NotADataset, facts: &StoreFacts) -> Problem {
+    let (name, database) = (&missing.name, &facts.identity.database);
+    match &missing.what_it_is {
+        Some(what) => Problem::usage(format!("{name} is {what}, not a hypertable"))
+            .hint("name a hypertable, or make it one with create_hypertable()"),
+        None => Problem::usage(format!("there is no table {name} in database {database}"))
+            .hint(nearest(missing, facts)),
+    }
+}
+
+fn nearest(missing: &NotADataset, facts: &StoreFacts) -> String {
+    let wanted = missing.name.to_string();
+    let distance = |name: &DatasetName| strsim::damerau_levenshtein(&wanted, &name.to_string());
+    let best = facts.datasets.iter().map(|dataset| &dataset.name).min_by_key(|name| distance(name));
+    match best {
+        Some(name) if distance(name) <= 4 => format!("did you mean {name}?"),
+        _ => "`timesweep check` lists the hypertables; names are schema.table, compared letter by letter"
+            .into(),
+    }
+}
+
+/// The sizes of all datasets, to be remembered.
+pub fn size_samples(facts: &StoreFacts, config: &StoreConfig) -> Vec<SizeSample> {
+    let sample = |dataset: &crate::retention::facts::DatasetFacts| SizeSample {
+        store: config.name.clone(),
+        identity: facts.identity.clone(),
+        dataset: dataset.name.clone(),
+        at: facts.now,
+        bytes: dataset.chunks.iter().filter_map(crate::retention::model::Chunk::bytes).sum(),
+        chunks: dataset.chunks.len() as u64,
+    };
+    facts.datasets.iter().map(sample).collect()
+}
+
+/// Our clock, microseconds since 1970 UTC.
+pub fn our_now() -> i64 {
+    Timestamp::now().as_microsecond()
+}

@@ -1,0 +1,293 @@
+//! Which chunks are tried next, and how many in one transaction.
+//!
+//! Fresh chunks come first; one that had to wait for a lock is put back and tried again, with growing
+//! pauses, when nothing fresh is left. Batches grow only while transactions stay short: a lock time-out
+//! throws the whole batch away, and under a busy reader large ones never finish (20 chunks per
+//! transaction livelocked in the measurements that this follows).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::retention::plan::{ChunkPlan, DatasetPlan};
+use crate::retention::time_axis::TimeAxis;
+use crate::state::IntentId;
+
+/// No transaction drops more relations than this: their locks fill a table that all sessions share.
+const MOST_RELATIONS: usize = 64;
+/// A transaction this long lets no batch grow …
+const COMFORTABLE: Duration = Duration::from_millis(25);
+/// … and one this long makes it smaller.
+const LONG: Duration = Duration::from_millis(60);
+/// After a lock time-out this many single chunks have to go through at once before batches come back.
+const CALM_BEFORE_GROWING: u32 = 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// One chunk on its way.
+#[derive(Debug)]
+pub struct Item {
+    pub plan: ChunkPlan,
+    /// Written before the first try.
+    pub intent: Option<IntentId>,
+    pub tries: u32,
+    pauses: ExponentialBackoff,
+}
+
+/// Chunks of one dataset, to be tried in one transaction.
+#[derive(Debug)]
+pub struct Batch {
+    pub lane: usize,
+    pub items: Vec<Item>,
+}
+
+#[derive(Debug)]
+pub enum Next {
+    Try(Batch),
+    /// Nothing can be tried before this instant, or before another worker is done.
+    Wait(Option<Instant>),
+    Finished,
+}
+
+/// The work of one run.
+#[derive(Debug)]
+pub struct Queue {
+    lanes: Vec<Lane>,
+}
+
+/// The chunks of one dataset.
+#[derive(Debug)]
+pub struct Lane {
+    pub dataset: crate::retention::name::DatasetName,
+    pub axis: TimeAxis,
+    /// Continuous aggregates are asked again before each drop.
+    pub protect_aggregates: bool,
+    serial: Option<SerialGroup>,
+    workers: usize,
+    fresh: VecDeque<Item>,
+    /// Must go alone, because a batch with them failed for good.
+    single: VecDeque<Item>,
+    again: Vec<(Instant, Item)>,
+    batch: BatchSize,
+}
+
+/// Lanes that must not be worked on by two connections at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SerialGroup {
+    /// Chunks of this dataset share catalog rows or lie inside one another.
+    Itself,
+    /// A drop locks referenced tables, which other datasets may reference as well.
+    ForeignKeys,
+}
+
+impl Queue {
+    pub fn new(attempts: u32) -> QueueBuilder {
+        QueueBuilder { attempts, lanes: Vec::new() }
+    }
+
+    pub fn lane(&self, index: usize) -> &Lane {
+        &self.lanes[index]
+    }
+
+    pub fn next(&mut self, now: Instant) -> Next {
+        let candidate =
+            self.best_lane(|lane| lane.has_fresh()).or_else(|| self.best_lane(|lane| lane.is_ready(now)));
+        if let Some(index) = candidate {
+            let lane = &mut self.lanes[index];
+            lane.workers += 1;
+            return Next::Try(Batch { lane: index, items: lane.take(now) });
+        }
+        if self.lanes.iter().all(|lane| lane.workers == 0 && lane.is_empty()) {
+            return Next::Finished;
+        }
+        Next::Wait(self.lanes.iter().flat_map(|lane| lane.again.iter().map(|(ready, _)| *ready)).min())
+    }
+
+    /// The lane with the fewest workers among those that may be worked on and have what is asked for.
+    fn best_lane(&self, wanted: impl Fn(&Lane) -> bool) -> Option<usize> {
+        let free = |lane: &Lane| match lane.serial {
+            None => true,
+            Some(SerialGroup::Itself) => lane.workers == 0,
+            Some(SerialGroup::ForeignKeys) => !self
+                .lanes
+                .iter()
+                .any(|other| other.serial == Some(SerialGroup::ForeignKeys) && other.workers > 0),
+        };
+        let usable = self.lanes.iter().enumerate().filter(|(_, lane)| free(lane) && wanted(lane));
+        usable.min_by_key(|(_, lane)| lane.workers).map(|(index, _)| index)
+    }
+
+    /// The batch was dropped within `took`.
+    pub fn went_well(&mut self, lane: usize, chunks: usize, took: Duration) {
+        self.lanes[lane].batch.went_well(chunks, took);
+        self.lanes[lane].workers -= 1;
+    }
+
+    /// A lock was not to be had. Answers with the chunks whose tries are used up.
+    pub fn had_to_wait(&mut self, lane: usize, items: Vec<Item>, now: Instant) -> Vec<Item> {
+        let lane = &mut self.lanes[lane];
+        lane.workers -= 1;
+        let alone = items.len() == 1;
+        lane.batch.had_to_wait();
+        let mut given_up = Vec::new();
+        for mut item in items {
+            if !alone {
+                // Nobody knows which chunk of a batch was the locked one.
+                lane.fresh.push_back(item);
+                continue;
+            }
+            item.tries += 1;
+            match item.pauses.next() {
+                Some(pause) => lane.again.push((now + pause, item)),
+                None => given_up.push(item),
+            }
+        }
+        given_up
+    }
+
+    /// Puts chunks back that were only in the company of one that cannot go.
+    pub fn try_again(&mut self, lane: usize, items: Vec<Item>) {
+        self.lanes[lane].workers -= 1;
+        self.lanes[lane].fresh.extend(items);
+    }
+
+    /// One of these cannot go, and nobody knows which: each is tried alone.
+    pub fn try_alone(&mut self, lane: usize, items: Vec<Item>) {
+        self.lanes[lane].workers -= 1;
+        self.lanes[lane].single.extend(items);
+    }
+
+    /// A batch ended for good, without success.
+    pub fn ended(&mut self, lane: usize) {
+        self.lanes[lane].workers -= 1;
+    }
+
+    /// Empties the queue: what was not tried to its end.
+    pub fn take_rest(&mut self) -> Vec<(usize, Item)> {
+        let mut rest = Vec::new();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let again = lane.again.drain(..).map(|(_, item)| item);
+            let waiting = lane.fresh.drain(..).chain(lane.single.drain(..)).chain(again);
+            rest.extend(waiting.map(|item| (index, item)));
+        }
+        rest
+    }
+}
+
+impl Lane {
+    fn has_fresh(&self) -> bool {
+        !self.fresh.is_empty() || !self.single.is_empty()
+    }
+
+    fn is_ready(&self, now: Instant) -> bool {
+        self.again.iter().any(|(ready, _)| *ready <= now)
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.has_fresh() && self.again.is_empty()
+    }
+
+    fn take(&mut self, now: Instant) -> Vec<Item> {
+        if let Some(item) = self.single.pop_front() {
+            return vec![item];
+        }
+        if self.fresh.is_empty() {
+            let ready = self.again.iter().position(|(at, _)| *at <= now);
+            return ready.map(|index| self.again.remove(index).1).into_iter().collect();
+        }
+        let mut items = Vec::new();
+        let mut relations = 0;
+        while let Some(item) = self.fresh.front() {
+            relations += item.plan.chunk.parts.len();
+            let full = items.len() >= self.batch.size() || relations > MOST_RELATIONS;
+            if full && !items.is_empty() {
+                break;
+            }
+            items.extend(self.fresh.pop_front());
+        }
+        items
+    }
+}
+
+/// Collects the lanes of a run.
+#[derive(Debug)]
+pub struct QueueBuilder {
+    attempts: u32,
+    lanes: Vec<Lane>,
+}
+
+impl QueueBuilder {
+    /// Adds what goes of a dataset. `locks_others`: a drop locks tables that this one references.
+    pub fn add(&mut self, plan: &DatasetPlan, locks_others: bool, protect_aggregates: bool) {
+        let pauses = ExponentialBuilder::default()
+            .with_jitter()
+            .with_min_delay(FIRST_PAUSE)
+            .with_max_delay(LONGEST_PAUSE)
+            .with_max_times(self.attempts.saturating_sub(1) as usize);
+        let item =
+            |chunk: &ChunkPlan| Item { plan: chunk.clone(), intent: None, tries: 0, pauses: pauses.build() };
+        self.lanes.push(Lane {
+            dataset: plan.name.clone(),
+            axis: plan.axis.clone(),
+            protect_aggregates,
+            serial: serial_group(plan, locks_others),
+            workers: 0,
+            fresh: plan.going().map(item).collect(),
+            single: VecDeque::new(),
+            again: Vec::new(),
+            batch: BatchSize::default(),
+        });
+    }
+
+    pub fn build(self) -> Queue {
+        Queue { lanes: self.lanes }
+    }
+}
+
+fn serial_group(plan: &DatasetPlan, locks_others: bool) -> Option<SerialGroup> {
+    if locks_others {
+        return Some(SerialGroup::ForeignKeys);
+    }
+    let ranges = plan.chunks.windows(2);
+    let overlapping = ranges.into_iter().any(|pair| pair[0].chunk.range.end > pair[1].chunk.range.start);
+    (plan.space_dimensions > 0 || overlapping).then_some(SerialGroup::Itself)
+}
+
+/// How many chunks go in one transaction.
+#[derive(Debug)]
+struct BatchSize {
+    size: usize,
+    /// Single chunks that still have to go through before the size may grow again.
+    calm_needed: u32,
+}
+
+impl Default for BatchSize {
+    fn default() -> Self {
+        Self { size: 4, calm_needed: 0 }
+    }
+}
+
+impl BatchSize {
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn went_well(&mut self, chunks: usize, took: Duration) {
+        if took > LONG {
+            self.size = (chunks / 2).max(1);
+        } else if self.calm_needed > 0 {
+            self.calm_needed -= 1;
+        } else if took < COMFORTABLE && chunks >= self.size {
+            self.size = (self.size * 2).min(MOST_RELATIONS);
+        }
+    }
+
+    fn had_to_wait(&mut self) {
+        self.size = 1;
+        self.calm_needed = CALM_BEFORE_GROWING;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+use super::*;
+use crate::retention::model::StoreName;
+use crate::retention::plan::{Drawing, draw};
+use crate::retention::rules::Rules;
+use crate::retention::testing::{daily, rule, store};
+
+fn dataset(name: &str, chunks: i64) -> DatasetPlan {
+    let rules = Rules { policies: vec![rule(Some("public.*"), Some("1 day"))], ..Rules::default() };
+    let drawing = Drawing { id: uuid::Uuid::nil(), made_by: "test".into(), store: StoreName("main".into()) };
+    draw(drawing, &store(vec![daily(name, chunks)]), &rules, &[], None).datasets.remove(0)
+}
+
+fn queue(datasets: &[DatasetPlan], attempts: u32) -> Queue {
+    let mut builder = Queue::new(attempts);
+    for plan in datasets {
+        builder.add(plan, false, false);
+    }
+    builder.build()
+}
+
+fn try_next(queue: &mut Queue, now: Instant) -> Batch {
+    match queue.next(now) {
+        Next::Try(batch) => batch,
+        other => panic!("nothing to try: {other:?}"),
+    }
+}
+
+#[test]
+fn batches_grow_while_transactions_are_short() {
+    let mut queue = queue(&[dataset("a", 300)], 3);
+    let mut sizes = Vec::new();
+    while let Next::Try(batch) = queue.next(Instant::now()) {
+        sizes.push(batch.items.len());
+        queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(5));
+    }
+    assert_eq!(sizes, [4, 8, 16, 32, 64, 64, 64, 46]);
+    assert!(matches!(queue.next(Instant::now()), Next::Finished));
+}
+
+#[test]
+fn one_lock_timeout_means_single_chunks_until_it_has_been_calm() {
+    let now = Instant::now();
+    let mut queue = queue(&[dataset("a", 100)], 3);
+    let batch = try_next(&mut queue, now);
+    assert!(queue.had_to_wait(batch.lane, batch.items, now).is_empty());
+    for _ in 0..CALM_BEFORE_GROWING + 1 {
+        let batch = try_next(&mut queue, now);
+        assert_eq!(batch.items.len(), 1);
+        queue.went_well(batch.lane, 1, Duration::from_millis(1));
+    }
+    assert_eq!(try_next(&mut queue, now).items.len(), 2);
+}
+
+#[test]
+fn a_blocked_chunk_comes_after_all_others_and_is_given_up_in_the_end() {
+    let now = Instant::now();
+    let mut queue = queue(&[dataset("a", 7)], 2);
+    let batch = try_next(&mut queue, now);
+    queue.had_to_wait(batch.lane, batch.items, now);
+    let first = try_next(&mut queue, now);
+    let blocked = first.items[0].plan.chunk.label();
+    queue.had_to_wait(first.lane, first.items, now);
+    let mut others = 0;
+    while let Next::Try(batch) = queue.next(now) {
+        assert_ne!(batch.items[0].plan.chunk.label(), blocked);
+        others += batch.items.len();
+        queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(1));
+    }
+    assert_eq!(others, 4);
+    let Next::Wait(Some(ready)) = queue.next(now) else { panic!("the blocked chunk waits") };
+    assert!(ready > now);
+    let last = try_next(&mut queue, ready);
+    assert_eq!(last.items[0].plan.chunk.label(), blocked);
+    let given_up = queue.had_to_wait(last.lane, last.items, ready);
+    assert_eq!(given_up.len(), 1);
+    assert_eq!(given_up[0].tries, 2);
+    assert!(matches!(queue.next(ready), Next::Finished));
+}
+
+#[test]
+fn two_workers_take_two_datasets_and_share_the_last_one() {
+    let mut queue = queue(&[dataset("a", 20), dataset("b", 20)], 3);
+    let (first, second) = (try_next(&mut queue, Instant::now()), try_next(&mut queue, Instant::now()));
+    assert_ne!(first.lane, second.lane);
+    let third = try_next(&mut queue, Instant::now());
+    assert_eq!(third.lane, first.lane);
+}
+
+#[test]
+fn a_dataset_with_space_partitions_has_one_worker() {
+    let mut plan = dataset("a", 20);
+    plan.space_dimensions = 1;
+    let mut queue = queue(&[plan], 3);
+    let first = try_next(&mut queue, Instant::now());
+    assert!(matches!(queue.next(Instant::now()), Next::Wait(None)));
+    queue.went_well(first.lane, first.items.len(), Duration::ZERO);
+    try_next(&mut queue, Instant::now());
+}
+
+#[test]
+fn datasets_that_lock_referenced_tables_never_run_beside_each_other() {
+    let mut builder = Queue::new(3);
+    builder.add(&dataset("a", 20), true, false);
+    builder.add(&dataset("b", 20), true, false);
+    let mut queue = builder.build();
+    try_next(&mut queue, Instant::now());
+    assert!(matches!(queue.next(Instant::now()), Next::Wait(None)));
+}
+
+#[test]
+fn no_batch_has_more_relations_than_the_limit() {
+    let mut plan = dataset("a", 300);
+    for chunk in &mut plan.chunks {
+        let part = chunk.chunk.parts[0].clone();
+        chunk.chunk.parts = vec![part; 10];
+    }
+    let mut queue = queue(&[plan], 3);
+    for _ in 0..8 {
+        let batch = try_next(&mut queue, Instant::now());
+        assert!(batch.items.len() * 10 <= MOST_RELATIONS);
+        queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(1));
+    }
+}

@@ -1,0 +1,1 @@
+//! The command line against a real server: what people read, and what bad input gets.
