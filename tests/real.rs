@@ -5,5 +5,6 @@ mod real {
     mod support;
 
     mod cli;
+    mod differential;
     mod execution;
 }
