@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::retention::drift::Drift;
+use crate::retention::facts::Blocker;
 use crate::retention::guard::Refusal;
 use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
 use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeRange;
-use crate::store::Blocker;
 
 pub mod explain;
 pub mod plan_text;

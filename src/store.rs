@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::config::{StoreConfig, StoreKind};
 use crate::problem::Result;
-use crate::retention::facts::StoreFacts;
+use crate::retention::facts::{Blocker, StoreFacts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
 use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeKind;
@@ -106,17 +105,4 @@ pub enum Change {
     Gone,
     /// There, but not as planned.
     Differs(String),
-}
-
-/// A session that holds a lock on a chunk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocker {
-    pub pid: i32,
-    pub role: String,
-    pub backend: String,
-    pub state: String,
-    /// Age of its transaction in seconds.
-    pub age_seconds: i64,
-    /// What it runs or ran last, cut to one line.
-    pub statement: String,
 }

@@ -5,10 +5,11 @@ use clap::Args;
 use super::target::{self, Target};
 use super::{Common, exit, open, output};
 use crate::problem::Result;
-use crate::report::explain;
+use crate::report::explain::{self, Explanation};
+use crate::report::table::minute;
 use crate::retention::facts::StoreFacts;
 use crate::retention::name::RelationName;
-use crate::state::State;
+use crate::state::{ChunkHistory, Outcome, State};
 use crate::sweep::gather;
 
 #[derive(Debug, Args)]
@@ -35,15 +36,45 @@ pub async fn explain(common: &Common, args: &ExplainArgs) -> Result<u8> {
     Ok(exit::DONE)
 }
 
-async fn from_history(
-    state: Option<&State>,
-    facts: &StoreFacts,
-    name: &RelationName,
-) -> Result<explain::Explanation> {
+async fn from_history(state: Option<&State>, facts: &StoreFacts, name: &RelationName) -> Result<Explanation> {
     let Some(state) = state else { return Err(target::unknown(name)) };
     let history = state.outcomes_of_chunk(&facts.identity, None, name).await?;
     if history.is_empty() {
         return Err(target::unknown(name));
     }
-    Ok(explain::of_history(&name.to_string(), &history))
+    Ok(of_history(&name.to_string(), &history))
+}
+
+/// What the journal knows about a chunk that is not there any more.
+fn of_history(target: &str, history: &[ChunkHistory]) -> Explanation {
+    let steps = history.iter().map(history_step).collect();
+    let dropped = history
+        .iter()
+        .any(|entry| matches!(entry.outcome.as_ref().map(|o| &o.outcome), Some(Outcome::Dropped { .. })));
+    let conclusion = if dropped { "timesweep dropped it" } else { "timesweep did not drop it" };
+    Explanation { target: target.to_owned(), steps, conclusion: conclusion.into() }
+}
+
+fn history_step(entry: &ChunkHistory) -> String {
+    let intent = &entry.intent;
+    let head = format!(
+        "run {} of {} UTC meant to drop it from {} ({}): {}",
+        entry.run,
+        minute(entry.run_started_at),
+        intent.dataset,
+        intent.bytes.map_or_else(|| "size unknown".into(), |bytes| bytes.to_string()),
+        intent.reason
+    );
+    let tail = match &entry.outcome {
+        None => "the outcome is not known yet".to_owned(),
+        Some(recorded) => {
+            let at = minute(recorded.at);
+            match &recorded.outcome {
+                Outcome::Dropped { .. } => format!("dropped at {at} UTC"),
+                Outcome::Gone => format!("gone already at {at} UTC"),
+                Outcome::NotDropped { why } => format!("not dropped: {why}"),
+            }
+        }
+    };
+    format!("{head}; {tail}")
 }

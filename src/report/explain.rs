@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use crate::retention::plan::{ChunkPlan, DatasetPlan};
 use crate::retention::reason::Decision;
-use crate::state::{ChunkHistory, Outcome};
 
 use super::plan_text::refusals;
 use super::table::{counted, minute};
@@ -96,38 +95,4 @@ pub fn of_dataset(dataset: &DatasetPlan) -> Explanation {
         _ => "a guard refuses the table".into(),
     };
     Explanation { target: dataset.name.to_string(), steps, conclusion }
-}
-
-/// What the journal knows about a chunk that is not there any more.
-pub fn of_history(target: &str, history: &[ChunkHistory]) -> Explanation {
-    let steps = history.iter().map(history_step).collect();
-    let dropped = history
-        .iter()
-        .any(|entry| matches!(entry.outcome.as_ref().map(|o| &o.outcome), Some(Outcome::Dropped { .. })));
-    let conclusion = if dropped { "timesweep dropped it" } else { "timesweep did not drop it" };
-    Explanation { target: target.to_owned(), steps, conclusion: conclusion.into() }
-}
-
-fn history_step(entry: &ChunkHistory) -> String {
-    let intent = &entry.intent;
-    let head = format!(
-        "run {} of {} UTC meant to drop it from {} ({}): {}",
-        entry.run,
-        minute(entry.run_started_at),
-        intent.dataset,
-        intent.bytes.map_or_else(|| "size unknown".into(), |bytes| bytes.to_string()),
-        intent.reason
-    );
-    let tail = match &entry.outcome {
-        None => "the outcome is not known yet".to_owned(),
-        Some(recorded) => {
-            let at = minute(recorded.at);
-            match &recorded.outcome {
-                Outcome::Dropped { .. } => format!("dropped at {at} UTC"),
-                Outcome::Gone => format!("gone already at {at} UTC"),
-                Outcome::NotDropped { why } => format!("not dropped: {why}"),
-            }
-        }
-    };
-    format!("{head}; {tail}")
 }

@@ -16,7 +16,7 @@ pub fn number(text: impl ToString) -> Cell {
 
 /// The table's text, indented and without blanks at the ends of lines.
 pub fn indented(table: &Table) -> String {
-    table.to_string().lines().map(|line| format!("  {}\n", line.trim_end())).collect()
+    table.to_string().lines().fold(String::new(), |text, line| text + "  " + line.trim_end() + "\n")
 }
 
 /// `1 chunk`, `2 chunks`.

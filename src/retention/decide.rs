@@ -189,7 +189,7 @@ fn has_overlaps(chunks: &[ChunkPlan]) -> bool {
 
 /// The place of each chunk counted from the newest that has begun; future chunks have none.
 struct Ranks {
-    ranks: Vec<Option<u32>>,
+    by_index: Vec<Option<u32>>,
     newest: Option<usize>,
     newest_begun: Option<usize>,
 }
@@ -200,16 +200,16 @@ impl Ranks {
         let mut order: Vec<usize> = (0..chunks.len()).filter(|index| !is_tiered(&chunks[*index])).collect();
         order.sort_by_key(|index| std::cmp::Reverse((chunks[*index].range.end, chunks[*index].range.start)));
         let begun = |index: &usize| now.is_none_or(|now| chunks[*index].range.start <= now);
-        let mut ranks = vec![None; chunks.len()];
+        let mut by_index = vec![None; chunks.len()];
         for (rank, index) in (1_u32..).zip(order.iter().copied().filter(|index| begun(index))) {
-            ranks[index] = Some(rank);
+            by_index[index] = Some(rank);
         }
         let newest_begun = order.iter().copied().find(|index| begun(index));
-        Self { ranks, newest: order.first().copied(), newest_begun }
+        Self { by_index, newest: order.first().copied(), newest_begun }
     }
 
     fn of(&self, index: usize) -> Option<u32> {
-        self.ranks[index]
+        self.by_index[index]
     }
 
     fn is_newest(&self, index: usize) -> bool {

@@ -134,6 +134,19 @@ pub struct OtherDrop {
     pub statement: String,
 }
 
+/// A session that holds a lock on a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    pub pid: i32,
+    pub role: String,
+    pub backend: String,
+    pub state: String,
+    /// Age of its transaction in seconds.
+    pub age_seconds: i64,
+    /// What it runs or ran last, cut to one line.
+    pub statement: String,
+}
+
 /// What a run finds in its own state about pins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {

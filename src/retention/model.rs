@@ -27,6 +27,7 @@ impl fmt::Display for StoreName {
 pub struct ByteCount(pub u64);
 
 impl ByteCount {
+    #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Blocker, Change, Driver, DropFailure, DropOrder, Dropper, RunnerLock, Wanted};
+use super::{Change, Driver, DropFailure, DropOrder, Dropper, RunnerLock, Wanted};
 use crate::problem::{Problem, Result};
-use crate::retention::facts::{DatasetFacts, NotADataset, StoreFacts};
+use crate::retention::facts::{Blocker, DatasetFacts, NotADataset, StoreFacts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
 use crate::retention::name::DatasetName;
 

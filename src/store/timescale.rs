@@ -9,12 +9,12 @@ use sqlx::postgres::PgConnection;
 
 use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
-use crate::retention::facts::StoreFacts;
+use crate::retention::facts::{Blocker, StoreFacts};
 use crate::retention::model::{ByteCount, ChunkPart};
 use crate::retention::name::DatasetName;
 
 use super::postgres::{self, Server, lock, read_failed, sessions};
-use super::{Blocker, Driver, Dropper, RunnerLock, Wanted};
+use super::{Driver, Dropper, RunnerLock, Wanted};
 
 mod aggregates;
 mod catalog;

@@ -132,7 +132,7 @@ impl Pass {
         override_caps: bool,
         lock: Box<dyn crate::store::RunnerLock>,
     ) -> Executed {
-        let mut builder = Queue::new(self.config.execution.attempts);
+        let mut builder = Queue::builder(self.config.execution.attempts);
         for dataset in plan.allowed(override_caps) {
             let known = facts.datasets.iter().find(|known| known.name == dataset.name);
             let locks_others = known.is_some_and(|known| !known.referenced_tables.is_empty());

@@ -285,7 +285,7 @@ impl Execution {
             match changes.iter().find(|(changed, _)| *changed == index) {
                 Some((_, Change::Gone)) => ended.push((item, ItemOutcome::Gone)),
                 Some((_, Change::Differs(what))) => {
-                    ended.push((item, ItemOutcome::Changed { what: what.clone() }))
+                    ended.push((item, ItemOutcome::Changed { what: what.clone() }));
                 }
                 None => companions.push(item),
             }

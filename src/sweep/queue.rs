@@ -82,7 +82,7 @@ enum SerialGroup {
 }
 
 impl Queue {
-    pub fn new(attempts: u32) -> QueueBuilder {
+    pub fn builder(attempts: u32) -> QueueBuilder {
         QueueBuilder { attempts, lanes: Vec::new() }
     }
 
@@ -91,8 +91,7 @@ impl Queue {
     }
 
     pub fn next(&mut self, now: Instant) -> Next {
-        let candidate =
-            self.best_lane(|lane| lane.has_fresh()).or_else(|| self.best_lane(|lane| lane.is_ready(now)));
+        let candidate = self.best_lane(Lane::has_fresh).or_else(|| self.best_lane(|lane| lane.is_ready(now)));
         if let Some(index) = candidate {
             let lane = &mut self.lanes[index];
             lane.workers += 1;

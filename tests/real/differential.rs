@@ -47,14 +47,19 @@ impl Drawn {
 }
 
 fn draw_table(rng: &mut Rng, number: usize) -> Drawn {
-    let kind = rng.choice(["timestamptz", "timestamp", "date", "smallint", "integer", "bigint"]).expect("a kind");
+    let kind =
+        rng.choice(["timestamptz", "timestamp", "date", "smallint", "integer", "bigint"]).expect("a kind");
     let name = format!("drawn_{number}");
     let mut statements = Vec::new();
     let space = rng.u8(0..4) == 0;
     statements.push(format!("CREATE TABLE {name} (ts {kind} NOT NULL, device int NOT NULL)"));
-    statements.push(format!("SELECT create_hypertable('{name}', 'ts', chunk_time_interval => {})", interval(rng, kind)));
+    statements.push(format!(
+        "SELECT create_hypertable('{name}', 'ts', chunk_time_interval => {})",
+        interval(rng, kind)
+    ));
     if space {
-        statements.push(format!("SELECT add_dimension('{name}', 'device', number_partitions => {})", rng.u8(2..5)));
+        statements
+            .push(format!("SELECT add_dimension('{name}', 'device', number_partitions => {})", rng.u8(2..5)));
     }
     if ["smallint", "integer", "bigint"].contains(&kind) {
         let now = integer(rng, kind);
@@ -139,7 +144,10 @@ async fn servers_answer(session: &mut PgConnection, table: &Drawn) -> (i64, BTre
             "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
             _ => (i64::MIN, i64::MAX),
         };
-        format!("greatest(least({0}_now()::bigint - {1}, {high}), ({low}))::{2}", table.name, table.after, table.kind)
+        format!(
+            "greatest(least({0}_now()::bigint - {1}, {high}), ({low}))::{2}",
+            table.name, table.after, table.kind
+        )
     } else {
         format!("interval '{}'", table.after)
     };
@@ -173,7 +181,8 @@ fn our_answer(table: &Drawn, facts: &StoreFacts) -> (Plan, BTreeSet<String>) {
         // What the server would drop, and we keep as the newest.
         chunk.decision == Decision::Drop || chunk.reason == Reason::NewestChunk
     });
-    let names = expired.flat_map(|chunk| chunk.chunk.parts.iter().map(|part| part.relation.to_string())).collect();
+    let names =
+        expired.flat_map(|chunk| chunk.chunk.parts.iter().map(|part| part.relation.to_string())).collect();
     (plan, names)
 }
 
@@ -199,7 +208,8 @@ async fn drop_each(driver: &dyn Driver, session: &mut PgConnection, table: &Draw
 
 async fn all_chunks(session: &mut PgConnection, table: &Drawn) -> BTreeSet<String> {
     let query = format!("SELECT c::text FROM show_chunks('{}') c", table.name);
-    let names: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(session).await.expect("chunks");
+    let names: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(session).await.expect("chunks");
     names.into_iter().collect()
 }
 

@@ -42,8 +42,8 @@ async fn a_locked_chunk_is_named_with_its_blocker_and_all_others_go() {
     let blocked: Vec<_> = items.iter().filter(|item| item["outcome"]["outcome"] == "blocked").collect();
     assert_eq!(blocked.len(), 1);
     assert_eq!(blocked[0]["chunk"], oldest.as_str());
-    let blocker = &blocked[0]["outcome"]["blockers"][0];
-    assert!(blocker["statement"].as_str().expect("statement").contains("SELECT count(*)"), "{blocker}");
+    let named = &blocked[0]["outcome"]["blockers"][0];
+    assert!(named["statement"].as_str().expect("statement").contains("SELECT count(*)"), "{named}");
     reader.execute("ROLLBACK").await.expect("rollback");
     database.ran(&["run", "--apply"]).with_code(0);
     assert_eq!(database.chunks("t").await, 4);

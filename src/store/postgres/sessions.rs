@@ -5,7 +5,7 @@ use sqlx::postgres::types::Oid;
 
 use super::{column, read_failed};
 use crate::problem::Result;
-use crate::store::Blocker;
+use crate::retention::facts::Blocker;
 
 const HOLDERS: &str = "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?')::text AS role, \
      coalesce(a.backend_type, '?') AS backend, coalesce(a.state, '?') AS state, \

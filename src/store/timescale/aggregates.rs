@@ -93,8 +93,11 @@ pub async fn not_materialized(
     catalog: &Catalog,
     table: Option<&DatasetName>,
 ) -> Result<Vec<(DatasetName, RelationName, TimeRange)>> {
-    let statement =
-        if catalog.has_materialization_ranges { NOT_MATERIALIZED_WITH_RANGES } else { NOT_MATERIALIZED };
+    let statement = if catalog.layout.has_materialization_ranges {
+        NOT_MATERIALIZED_WITH_RANGES
+    } else {
+        NOT_MATERIALIZED
+    };
     let rows = sqlx::query(statement)
         .bind(table.map(|name| name.schema.as_str()))
         .bind(table.map(|name| name.name.as_str()))

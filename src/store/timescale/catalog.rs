@@ -41,10 +41,7 @@ pub struct Catalog {
     pub license: String,
     /// Where `drop_chunks` and `show_chunks` live.
     pub schema: String,
-    /// 2.29 and later: chunks are known by relation instead of schema and name.
-    pub chunk_by_relid: bool,
-    /// 2.29 and later: pending work of continuous aggregates has a table of its own.
-    pub has_materialization_ranges: bool,
+    pub layout: Layout,
     pub identity: StoreIdentity,
     pub now: i64,
     pub read_only: bool,
@@ -54,6 +51,15 @@ pub struct Catalog {
     pub deadlock_timeout: i64,
     pub database_bytes: Option<ByteCount>,
     pub connection: ConnectionFacts,
+}
+
+/// What moved between versions.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    /// 2.29 and later: chunks are known by relation instead of schema and name.
+    pub chunk_by_relid: bool,
+    /// 2.29 and later: pending work of continuous aggregates has a table of its own.
+    pub has_materialization_ranges: bool,
 }
 
 impl Catalog {
@@ -111,8 +117,10 @@ pub async fn read(connection: &mut PgConnection) -> Result<Catalog> {
         version,
         license: column(&row, "license")?,
         schema: column(&row, "schema")?,
-        chunk_by_relid: column(&row, "chunk_by_relid")?,
-        has_materialization_ranges: column(&row, "has_ranges")?,
+        layout: Layout {
+            chunk_by_relid: column(&row, "chunk_by_relid")?,
+            has_materialization_ranges: column(&row, "has_ranges")?,
+        },
         identity: StoreIdentity {
             system: column(&row, "system")?,
             database,

@@ -53,7 +53,7 @@ pub async fn attach(
     wanted: &Wanted,
     datasets: &mut HashMap<DatasetName, &mut DatasetFacts>,
 ) -> Result<()> {
-    let statement = if catalog.chunk_by_relid { LIST_BY_RELATION } else { LIST_BY_NAME };
+    let statement = if catalog.layout.chunk_by_relid { LIST_BY_RELATION } else { LIST_BY_NAME };
     let (schemas, names) = restriction(wanted);
     let failed = |error: sqlx::Error| read_failed("list chunks", &error);
     {

@@ -11,7 +11,7 @@ fn dataset(name: &str, chunks: i64) -> DatasetPlan {
 }
 
 fn queue(datasets: &[DatasetPlan], attempts: u32) -> Queue {
-    let mut builder = Queue::new(attempts);
+    let mut builder = Queue::builder(attempts);
     for plan in datasets {
         builder.add(plan, false, false);
     }
@@ -43,7 +43,7 @@ fn one_lock_timeout_means_single_chunks_until_it_has_been_calm() {
     let mut queue = queue(&[dataset("a", 100)], 3);
     let batch = try_next(&mut queue, now);
     assert!(queue.had_to_wait(batch.lane, batch.items, now).is_empty());
-    for _ in 0..CALM_BEFORE_GROWING + 1 {
+    for _ in 0..=CALM_BEFORE_GROWING {
         let batch = try_next(&mut queue, now);
         assert_eq!(batch.items.len(), 1);
         queue.went_well(batch.lane, 1, Duration::from_millis(1));
@@ -99,7 +99,7 @@ fn a_dataset_with_space_partitions_has_one_worker() {
 
 #[test]
 fn datasets_that_lock_referenced_tables_never_run_beside_each_other() {
-    let mut builder = Queue::new(3);
+    let mut builder = Queue::builder(3);
     builder.add(&dataset("a", 20), true, false);
     builder.add(&dataset("b", 20), true, false);
     let mut queue = builder.build();
