@@ -113,6 +113,9 @@ pub fn read_failed(doing: &str, error: &sqlx::Error) -> Problem {
         Some("42501") => Problem::unreachable(format!("cannot {doing}: our role may not read it"))
             .because(error)
             .hint("grant the role what `timesweep check` lists"),
+        Some("42P05" | "26000") => Problem::unreachable(format!("cannot {doing}: a transaction pooler is in between"))
+            .because(error)
+            .hint("connect to the server directly, or through the pooler in session mode"),
         _ => Problem::unreachable(format!("cannot {doing}")).because(error),
     }
 }

@@ -83,9 +83,10 @@ impl Driver for Timescale {
         let mut connection = self.connect("check").await?;
         let catalog = catalog::read(&mut connection).await?;
         let mut advice = catalog.advice(&mut connection).await?;
-        if lock::pooler_in_between(&self.server).await? {
+        if lock::pooler_in_between(&self.server, &mut connection).await? {
             advice.push(
-                "a transaction pooler is in between: the runner's lock protects nothing there; connect to the server directly".into(),
+                "a transaction pooler is in between: the runner's lock protects nothing there, so runs are refused; connect to the server directly"
+                    .into(),
             );
         }
         if let Err(problem) = refuse_long_waits(self.lock_timeout, catalog.deadlock_timeout) {

@@ -1,11 +1,11 @@
 //! One runner per database: an advisory lock in a session of its own.
 //!
 //! The server gives the lock back when the session ends, however it ends. Behind a pooler that hands
-//! out server sessions per transaction the lock protects nothing; `pooler_in_between` finds that out.
+//! out server sessions per transaction the lock protects nothing, so a run is refused there.
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Row};
+use sqlx::{Executor, Row};
 
 use super::{Server, column, read_failed};
 use crate::problem::{Problem, Result};
@@ -23,19 +23,25 @@ const HOLDER: &str = "SELECT a.pid, coalesce(a.usename, '?')::text AS role, a.ap
 
 pub struct AdvisoryLock {
     session: PgConnection,
+    backend: i32,
 }
 
-/// Takes the lock, or ends as busy with the holder's name.
+/// Takes the lock, or ends as busy with the holder's name. Behind a transaction pooler it is refused: a
+/// second run could be handed the very server session that holds the lock, and take it once more.
 pub async fn take(server: &Server, run: &str) -> Result<AdvisoryLock> {
     let mut session = server.connect(run).await?;
-    let row = sqlx::query("SELECT pg_catalog.pg_try_advisory_lock($1, $2)")
+    if pooler_in_between(server, &mut session).await? {
+        return Err(Problem::refused("a transaction pooler is in between, so two runs could drop at the same time")
+            .hint("connect to the server directly, or through the pooler in session mode"));
+    }
+    let row = sqlx::query("SELECT pg_catalog.pg_try_advisory_lock($1, $2), pg_catalog.pg_backend_pid()")
         .bind(KEY.0)
         .bind(KEY.1)
         .fetch_one(&mut session)
         .await
         .map_err(|error| read_failed("take the runner's lock", &error))?;
     if row.get::<bool, _>(0) {
-        return Ok(AdvisoryLock { session });
+        return Ok(AdvisoryLock { session, backend: row.get(1) });
     }
     Err(held_by_another(&mut session).await)
 }
@@ -65,32 +71,32 @@ async fn held_by_another(session: &mut PgConnection) -> Problem {
 #[async_trait]
 impl RunnerLock for AdvisoryLock {
     async fn verify(&mut self) -> Result<()> {
-        self.session.ping().await.map_err(|error| {
+        let lost = || {
             Problem::new(crate::problem::Kind::Partial, "the runner's lock is lost: its session has ended")
-                .because(&error)
                 .hint("run again; what was dropped until now is in the journal")
-        })
+        };
+        let backend = backend(&mut self.session).await.map_err(|error| lost().because(&error))?;
+        if backend == self.backend { Ok(()) } else { Err(lost()) }
     }
 }
 
 /// True where two transactions of one client session reached two server sessions.
 ///
-/// A pooler hands out the server session that was freed last, so another client's transaction takes
-/// ours, and our next one gets another.
-pub async fn pooler_in_between(server: &Server) -> Result<bool> {
-    let mut ours = server.connect("pooler test").await?;
+/// A pooler hands out the server session that was freed last, so another client's open transaction
+/// takes the one we had, and our next transaction gets another.
+pub async fn pooler_in_between(server: &Server, ours: &mut PgConnection) -> Result<bool> {
     let mut other = server.connect("pooler test").await?;
     let failed = |error: sqlx::Error| read_failed("look for a pooler", &error);
-    let before = backend(&mut ours).await.map_err(failed)?;
+    let before = backend(ours).await.map_err(failed)?;
     sqlx::raw_sql("BEGIN").execute(&mut other).await.map_err(failed)?;
     backend(&mut other).await.map_err(failed)?;
-    let after = backend(&mut ours).await.map_err(failed)?;
+    let after = backend(ours).await.map_err(failed)?;
     super::rollback(&mut other).await;
     Ok(before != after)
 }
 
 async fn backend(connection: &mut PgConnection) -> std::result::Result<i32, sqlx::Error> {
-    let rows =
-        sqlx::query("SELECT pg_catalog.pg_backend_pid()").persistent(false).fetch_one(connection).await?;
-    Ok(rows.get(0))
+    // The simple protocol: a pooler would not know a prepared statement.
+    let row = connection.fetch_one(sqlx::raw_sql("SELECT pg_catalog.pg_backend_pid()")).await?;
+    row.try_get(0)
 }
