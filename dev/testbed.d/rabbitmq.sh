@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# RabbitMQ with a port mapper (epmd), a cookie, a distribution port and folders of its own, so
+# that it neither meets nor disturbs another RabbitMQ on this machine.
+
+RABBITMQ_NODE=timesweep@localhost
+
+rabbitmq_url_name() { echo TIMESWEEP_TEST_AMQP_URL; }
+rabbitmq_url() { echo "amqp://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port_of rabbitmq)/%2f"; }
+rabbitmq_ports() {
+    # Left by an attempt that failed: it would seem to be somebody else's.
+    stop_recorded epmd
+    choose_port rabbitmq 26720
+    choose_port rabbitmq-dist 26721
+    choose_port rabbitmq-epmd 26722
+}
+
+rabbitmq_prepare() {
+    local host="$TESTBED_DIR/data/rabbitmq"
+    [[ -d $host ]] && return
+    rm -rf --one-file-system -- "$host.new"
+    make_dir 0700 "$host.new"
+    make_dir 0700 "$host.new/home"
+    write_line "$host.new/home/.erlang.cookie" "$(password_of rabbitmq-cookie)"
+    chmod 0400 -- "$host.new/home/.erlang.cookie"
+    echo '[].' >"$host.new/enabled_plugins"
+    (umask 077; cat >"$host.new/rabbitmq.conf") <<CONF
+default_user = timesweep
+default_pass = $(password_of rabbitmq)
+loopback_users.timesweep = true
+log.console = true
+log.console.level = info
+log.file = false
+CONF
+    chown -R "$(owner_in_root rabbitmq)" "$host.new"
+    mv -T -- "$host.new" "$host"
+}
+
+# rabbitmq_environment   NAME=VALUE lines; everything that would otherwise be looked for in /etc,
+# /var or the home folder
+rabbitmq_environment() {
+    local in
+    in="$(inside)/rabbitmq"
+    cat <<ENV
+HOME=$in/home
+ERL_EPMD_PORT=$(port_of rabbitmq-epmd)
+ERL_EPMD_ADDRESS=127.0.0.1
+RABBITMQ_NODENAME=$RABBITMQ_NODE
+RABBITMQ_NODE_IP_ADDRESS=127.0.0.1
+RABBITMQ_NODE_PORT=$(port_of rabbitmq)
+RABBITMQ_DIST_PORT=$(port_of rabbitmq-dist)
+RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}
+RABBITMQ_CONF_ENV_FILE=$in/none
+RABBITMQ_CONFIG_FILE=$in/rabbitmq.conf
+RABBITMQ_ADVANCED_CONFIG_FILE=$in/none
+RABBITMQ_ENABLED_PLUGINS_FILE=$in/enabled_plugins
+RABBITMQ_MNESIA_BASE=$in/mnesia
+RABBITMQ_SCHEMA_DIR=$in/schema
+RABBITMQ_GENERATED_CONFIG_DIR=$in/config
+RABBITMQ_LOG_BASE=$in/log
+RABBITMQ_LOGS=-
+RUNNING_UNDER_SYSTEMD=1
+ENV
+}
+
+rabbitmq_launch() {
+    local -a environment
+    # (RUNNING_UNDER_SYSTEMD means: become the server instead of watching over it, so that the
+    # recorded pid is the server's.)
+    mapfile -t environment < <(rabbitmq_environment)
+    # epmd listens on 127.0.0.1 because of ERL_EPMD_ADDRESS.
+    spawn epmd rabbitmq env "${environment[@]}" epmd -port "$(port_of rabbitmq-epmd)"
+    wait_until 10 epmd_ready_or_dead || true
+    # If its port was taken, the server would find somebody else's port mapper there.
+    is_alive epmd || return 0
+    spawn rabbitmq rabbitmq env "${environment[@]}" /usr/lib/rabbitmq/bin/rabbitmq-server
+}
+
+epmd_ready_or_dead() { ! is_alive epmd || listens epmd "$(port_of rabbitmq-epmd)"; }
+
+# Opening its port is the last thing that the server does when it starts.
+rabbitmq_answers() { listens rabbitmq "$(port_of rabbitmq)"; }
+
+# The server's first frame (type 1, channel 0) in answer to the protocol header.
+rabbitmq_verify() {
+    local frame=
+    {
+        printf 'AMQP\0\0\11\1' >&3
+        frame=$(timeout 10 head -c 3 <&3 | od -An -tx1)
+    } 3<>"/dev/tcp/127.0.0.1/$(port_of rabbitmq)" 2>/dev/null
+    [[ $frame == ' 01 00 00' ]]
+}
