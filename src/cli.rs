@@ -106,11 +106,13 @@ pub fn main() -> u8 {
         Err(error) => error.exit(),
     };
     cli.common.url_was_typed = was_typed(&matches, "url");
+    let output = cli.common.output;
     match start(cli) {
         Ok(code) => code,
         Err(problem) => {
-            output::complain(&problem);
-            exit::of_problem(&problem)
+            let code = exit::of_problem(&problem);
+            output::complain(output, &problem, code);
+            code
         }
     }
 }

@@ -26,7 +26,7 @@ pub struct Report {
     pub identity: StoreIdentity,
     pub server: String,
     pub plan: Uuid,
-    /// Microseconds since 1970 UTC, by the store's clock at the start and ours for the length.
+    /// Microseconds since 1970 UTC, by the store's clock.
     pub started_at: i64,
     pub ended_at: i64,
     pub verdict: Verdict,

@@ -4,7 +4,19 @@
 mod real {
     mod support;
 
+    mod activity;
+    mod aggregates;
+    mod at_work;
+    mod catalog_layouts;
     mod cli;
     mod differential;
+    mod direct;
     mod execution;
+    mod execution_details;
+    mod foreign_keys;
+    mod journal;
+    mod ledger;
+    mod runner_lock;
+    mod signals;
+    mod space_partitions;
 }

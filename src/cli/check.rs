@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Common, exit, open, output};
 use crate::problem::Result;
-use crate::report::plan_text::refusals;
+use crate::report::plan_text::{run_refusals, source_of, table_refusals};
 use crate::report::table::{counted, indented, number, plain};
 use crate::retention::facts::StoreFacts;
 use crate::retention::plan::{DatasetPlan, Plan};
@@ -40,7 +40,7 @@ struct CheckedTable {
 pub async fn check(common: &Common) -> Result<u8> {
     let opened = open::open(common)?;
     let state = State::open(&opened.state_path).await?;
-    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, Some(&state), None).await?;
     state.add_size_samples(&gather::size_samples(&facts, &opened.store)).await?;
     state.close().await?;
@@ -88,7 +88,7 @@ fn checked_table(dataset: &DatasetPlan) -> CheckedTable {
         time: dataset.axis.kind.to_string(),
         chunks: dataset.chunks.len(),
         policy: dataset.policy.as_ref().map_or_else(|| "none, everything stays".into(), ToString::to_string),
-        source: dataset.policy.as_ref().map_or_else(String::new, |policy| policy.source.to_string()),
+        source: dataset.policy.as_ref().map_or_else(String::new, |policy| source_of(policy, dataset)),
         refusals: dataset.refusals.clone(),
         warnings: dataset.warnings.clone(),
     }
@@ -108,7 +108,7 @@ fn render(checked: &Checked) -> String {
         checked.tables.iter().filter(|table| !table.refusals.is_empty() || !table.warnings.is_empty())
     {
         let _ = writeln!(text, "\n{}", table.table);
-        text.push_str(&refusals("this table", &table.refusals));
+        text.push_str(&table_refusals(&table.refusals));
         for warning in &table.warnings {
             let _ = writeln!(text, "  warning: {warning}");
         }
@@ -119,7 +119,7 @@ fn render(checked: &Checked) -> String {
     for advice in &checked.advice {
         let _ = writeln!(text, "warning: {advice}");
     }
-    text.push_str(&refusals("every run", &checked.refusals));
+    text.push_str(&run_refusals(&checked.refusals));
     text
 }
 
@@ -127,7 +127,7 @@ fn table_of(tables: &[CheckedTable]) -> String {
     if tables.is_empty() {
         return "  no hypertables\n".into();
     }
-    let mut table = plain(&["table", "time", "chunks", "policy", "from the"]);
+    let mut table = plain(&["table", "time", "chunks", "policy", "from"]);
     for checked in tables {
         table.add_row(vec![
             comfy_table::Cell::new(&checked.table),

@@ -22,7 +22,7 @@ pub async fn explain(common: &Common, args: &ExplainArgs) -> Result<u8> {
     let name = target::parse(&args.target)?;
     let opened = open::open(common)?;
     let state = open::existing_state(&opened.state_path).await?;
-    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, state.as_ref(), None).await?;
     let explanation = match target::find(&plan, &name) {
         Some(Target::Dataset(dataset)) => explain::of_dataset(dataset),

@@ -55,7 +55,7 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     let name = target::parse(&args.target)?;
     let expires_at = args.until.as_deref().map(until).transpose()?;
     let opened = open::open(common)?;
-    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, None, None).await?;
     let (dataset, chunk) = match target::find(&plan, &name) {
         Some(Target::Dataset(dataset)) => (dataset.name.clone(), None),
@@ -74,7 +74,8 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     let state = State::open(&opened.state_path).await?;
     let id = state.add_hold(&hold).await?;
     state.close().await?;
-    output::print(common.output, || format!("hold {id} on {}\n", args.target), &json!({ "hold": id }))?;
+    let target = hold.chunk.as_ref().unwrap_or(&hold.dataset);
+    output::print(common.output, || format!("hold {id} on {target}\n"), &json!({ "hold": id }))?;
     Ok(exit::DONE)
 }
 
@@ -110,7 +111,8 @@ async fn list(common: &Common, all: bool) -> Result<u8> {
         None => Vec::new(),
     };
     holds.retain(|hold| all || hold.is_active(our_now()));
-    output::print(common.output, || table_of(&holds), &holds.iter().map(as_json).collect::<Vec<_>>())?;
+    let json = json!({ "holds": holds.iter().map(as_json).collect::<Vec<_>>() });
+    output::print(common.output, || table_of(&holds), &json)?;
     Ok(exit::DONE)
 }
 
@@ -141,7 +143,7 @@ fn end_of(record: &HoldRecord) -> String {
     match (record.removed_at, record.hold.expires_at) {
         (Some(removed), _) => format!("removed {}", minute(removed)),
         (None, Some(expires)) => minute(expires),
-        (None, None) => "removed by hand".into(),
+        (None, None) => "it is removed".into(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::Output;
 use crate::problem::{Problem, Result};
@@ -11,7 +12,7 @@ use crate::problem::{Problem, Result};
 pub fn print(output: Output, text: impl FnOnce() -> String, value: &impl Serialize) -> Result<()> {
     match output {
         Output::Text => print_text(&text()),
-        Output::Json => print_text(&(json(value)? + "\n")),
+        Output::Json => print_text(&(line_of(value)? + "\n")),
     }
     Ok(())
 }
@@ -21,14 +22,21 @@ pub fn print_text(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-fn json(value: &impl Serialize) -> Result<String> {
+fn line_of(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value)
         .map_err(|error| Problem::unreachable("the answer cannot be written as JSON").because(&error))
 }
 
-/// A sentence, its causes and the hint, on standard error.
-pub fn complain(problem: &Problem) {
+/// A sentence, its causes and the hint, on standard error; for programs on standard output as well.
+pub fn complain(output: Output, problem: &Problem, exit_code: u8) {
     let _ = writeln!(std::io::stderr().lock(), "error: {problem}");
+    if output == Output::Json {
+        let error = json!({
+            "error": { "sentence": problem.sentence, "causes": problem.causes, "hint": problem.hint },
+            "exit_code": exit_code,
+        });
+        print_text(&format!("{error}\n"));
+    }
 }
 
 /// One line on standard error.

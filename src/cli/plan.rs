@@ -7,6 +7,7 @@ use clap::Args;
 use super::{Common, exit, open, output};
 use crate::problem::{Problem, Result};
 use crate::report::plan_text;
+use crate::report::table::minute;
 use crate::retention::plan::Plan;
 use crate::retention::plan_file;
 use crate::sweep::gather;
@@ -30,8 +31,9 @@ pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
     if let Some(path) = &args.out {
         save(&plan, path)?;
         output::note(&format!(
-            "saved to {}; `timesweep apply {}` does exactly this",
+            "saved to {}; until {} UTC `timesweep apply {}` does exactly this",
             path.display(),
+            minute(plan.expires_at),
             path.display()
         ));
     }
@@ -43,7 +45,7 @@ pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
 pub async fn draw(common: &Common) -> Result<Plan> {
     let opened = open::open(common)?;
     let state = open::existing_state(&opened.state_path).await?;
-    let facts = gather::facts(opened.driver.as_ref(), &opened.store.rules).await?;
+    let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, state.as_ref(), None).await?;
     if let Some(state) = state {
         state.close().await?;

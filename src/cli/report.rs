@@ -28,7 +28,8 @@ pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
     if args.list {
         let runs = state.runs(20).await?;
         state.close().await?;
-        output::print(common.output, || table_of(&runs), &runs.iter().map(as_json).collect::<Vec<_>>())?;
+        let json = json!({ "runs": runs.iter().map(as_json).collect::<Vec<_>>() });
+        output::print(common.output, || table_of(&runs), &json)?;
         return Ok(exit::DONE);
     }
     let record = find(&state, args.run.as_deref()).await?;
@@ -61,6 +62,9 @@ fn show(common: &Common, record: &RunRecord) -> Result<u8> {
 }
 
 fn table_of(runs: &[RunRecord]) -> String {
+    if runs.is_empty() {
+        return "no runs\n".into();
+    }
     let mut table = plain(&["run", "started", "store", "command", "exit code"]);
     for record in runs {
         let end = record.end.as_ref().map_or_else(|| "not ended".to_owned(), |end| end.exit_code.to_string());

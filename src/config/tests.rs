@@ -127,7 +127,7 @@ fn policies_go_to_their_store_and_the_default_to_all() {
     let [main, other] = config.stores.as_slice() else { panic!("{config:?}") };
     assert_eq!(main.rules.policies.len(), 1);
     let rule = &main.rules.policies[0];
-    assert_eq!(rule.source, PolicySource::Configuration { table: "conditions".into() });
+    assert_eq!(rule.source, PolicySource::Configuration { table: "public.conditions".into() });
     assert_eq!((rule.drop_after, rule.keep_newest), (parse_drop_after("30 days").ok(), Some(3)));
     let [units, take_over] = other.rules.policies.as_slice() else { panic!("{other:?}") };
     assert_eq!(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::retention::plan::{ChunkPlan, DatasetPlan};
 use crate::retention::reason::Decision;
 
-use super::plan_text::refusals;
+use super::plan_text::{goes_at, policy_of};
 use super::table::{counted, minute};
 
 /// What is known about one target.
@@ -30,10 +30,10 @@ pub fn render(explanation: &Explanation) -> String {
 /// Why this chunk goes or stays.
 pub fn of_chunk(dataset: &DatasetPlan, chunk: &ChunkPlan) -> Explanation {
     let mut steps = vec![format!(
-        "it is {} of {}, {}",
-        chunk.chunk.label(),
+        "a chunk of {}, {}, {}",
         dataset.name,
-        dataset.axis.show_range(chunk.chunk.range)
+        dataset.axis.show_range(chunk.chunk.range),
+        chunk.chunk.bytes().map_or_else(|| "size unknown".into(), |bytes| bytes.to_string())
     )];
     steps.push(policy_step(dataset));
     if let Some(cutoff) = dataset.cutoff {
@@ -46,26 +46,33 @@ pub fn of_chunk(dataset: &DatasetPlan, chunk: &ChunkPlan) -> Explanation {
         ));
     }
     steps.push(format!("{}: {}", chunk.decision.word(), chunk.reason.sentence(&dataset.axis)));
-    for refusal in &dataset.refusals {
-        steps.push(format!("the table is refused: {} (hint: {})", refusal.sentence, refusal.way_out));
-    }
+    steps.extend(troubles(dataset));
     Explanation { target: chunk.chunk.label(), steps, conclusion: conclusion(dataset, chunk) }
 }
 
 fn policy_step(dataset: &DatasetPlan) -> String {
     match &dataset.policy {
-        Some(policy) => format!("its policy is: {policy} (from the {})", policy.source),
+        Some(_) => format!("policy: {}", policy_of(dataset)),
         None => "no policy matches it".into(),
     }
 }
 
+fn troubles(dataset: &DatasetPlan) -> Vec<String> {
+    let refused = dataset
+        .refusals
+        .iter()
+        .map(|refusal| format!("the table is refused: {} (hint: {})", refusal.sentence, refusal.way_out));
+    let warned = dataset.warnings.iter().map(|warning| format!("warning: {warning}"));
+    refused.chain(warned).collect()
+}
+
 fn conclusion(dataset: &DatasetPlan, chunk: &ChunkPlan) -> String {
     let refused = !dataset.refusals.is_empty();
-    match (chunk.decision, chunk.due) {
+    match (chunk.decision, goes_at(chunk)) {
         (Decision::Drop, _) if refused => "it would go, but a guard refuses its table".into(),
         (Decision::Drop, _) => "the next run drops it".into(),
         (Decision::Refuse, _) => "it stays until the guard's reason is gone".into(),
-        (Decision::Keep, Some(due)) => format!("it stays; it is old enough from {} UTC on", minute(due)),
+        (Decision::Keep, Some(at)) => format!("it stays until {} UTC", minute(at)),
         (Decision::Keep, None) => "it stays".into(),
     }
 }
@@ -83,11 +90,9 @@ pub fn of_dataset(dataset: &DatasetPlan) -> Explanation {
         let reason = oldest.reason.sentence(&dataset.axis);
         steps.push(format!("the oldest chunk that stays is {}: {reason}", oldest.chunk.label()));
     }
-    if !dataset.refusals.is_empty() {
-        steps.push(refusals("this table", &dataset.refusals).trim().to_owned());
-    }
+    steps.extend(troubles(dataset));
     let next =
-        dataset.chunks.iter().filter(|chunk| chunk.decision == Decision::Keep).filter_map(|c| c.due).min();
+        dataset.chunks.iter().filter(|chunk| chunk.decision == Decision::Keep).filter_map(goes_at).min();
     let conclusion = match (going, next) {
         (0, Some(due)) => format!("nothing goes before {} UTC", minute(due)),
         (0, None) => "nothing goes".into(),

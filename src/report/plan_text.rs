@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use crate::retention::guard::Refusal;
 use crate::retention::model::ByteCount;
 use crate::retention::plan::{ChunkPlan, DatasetPlan, Plan};
-use crate::retention::reason::Decision;
+use crate::retention::policy::{Policy, PolicySource};
+use crate::retention::reason::{Decision, Reason};
 
 use super::table::{counted, day, indented, minute, number, plain};
 
@@ -29,17 +30,13 @@ pub fn render(plan: &Plan, every_chunk: bool) -> String {
     for warning in &plan.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    text.push_str(&refusals("this run", &plan.refusals));
+    text.push_str(&run_refusals(&plan.refusals));
     text.push_str(&totals(plan));
     text
 }
 
 fn render_dataset(dataset: &DatasetPlan, every_chunk: bool) -> String {
-    let policy = dataset
-        .policy
-        .as_ref()
-        .map_or_else(|| "no policy".to_owned(), |policy| format!("{policy}, from the {}", policy.source));
-    let mut text = format!("{}  {policy}\n", dataset.name);
+    let mut text = format!("{}: {}\n", dataset.name, policy_of(dataset));
     if dataset.chunks.is_empty() {
         text.push_str("  no chunks\n");
     } else {
@@ -48,15 +45,36 @@ fn render_dataset(dataset: &DatasetPlan, every_chunk: bool) -> String {
     for warning in &dataset.warnings {
         let _ = writeln!(text, "  warning: {warning}");
     }
-    text.push_str(&refusals("this table", &dataset.refusals));
+    text.push_str(&table_refusals(&dataset.refusals));
     text
 }
 
+/// `drop after 30 days, by the configuration`; the pattern is named where it is not the table's own name.
+pub fn policy_of(dataset: &DatasetPlan) -> String {
+    match &dataset.policy {
+        Some(policy) => {
+            let article = if matches!(policy.source, PolicySource::NativeJob { .. }) { "" } else { "the " };
+            format!("{policy}, by {article}{}", source_of(policy, dataset))
+        }
+        None => "no policy".into(),
+    }
+}
+
+pub fn source_of(policy: &Policy, dataset: &DatasetPlan) -> String {
+    match &policy.source {
+        PolicySource::Configuration { table } if *table == dataset.name.to_string() => "configuration".into(),
+        PolicySource::Configuration { table } => format!("configuration for {table}"),
+        source => source.to_string(),
+    }
+}
+
 fn chunk_table(dataset: &DatasetPlan, every_chunk: bool) -> String {
-    let mut table = plain(&["", "chunks", "range", "size", "rows", "why", "goes"]);
-    for group in groups(&dataset.chunks, every_chunk) {
+    let chunks = if every_chunk { "chunk" } else { "chunks" };
+    let mut table = plain(&["", chunks, "range", "size", "rows", "why", "goes"]);
+    for group in groups(dataset, every_chunk) {
         let (first, last) = (&group[0], &group[group.len() - 1]);
-        let chunks = if every_chunk { number(first.chunk.label()) } else { number(group.len()) };
+        let chunks =
+            if every_chunk { comfy_table::Cell::new(first.chunk.label()) } else { number(group.len()) };
         let range = format!(
             "{} .. {}",
             dataset.axis.show(first.chunk.range.start),
@@ -75,10 +93,13 @@ fn chunk_table(dataset: &DatasetPlan, every_chunk: bool) -> String {
     indented(&table)
 }
 
-/// Runs of neighbours that share decision and reason; ranks and such may differ within a run only if the
-/// reason is the same value.
-fn groups(chunks: &[ChunkPlan], every_chunk: bool) -> Vec<&[ChunkPlan]> {
-    chunks.chunk_by(|a, b| !every_chunk && a.decision == b.decision && a.reason == b.reason).collect()
+/// Runs of neighbours that share decision and reason, as far as people can see.
+fn groups(dataset: &DatasetPlan, every_chunk: bool) -> Vec<&[ChunkPlan]> {
+    let sentence = |chunk: &ChunkPlan| chunk.reason.sentence(&dataset.axis);
+    let alike = |a: &ChunkPlan, b: &ChunkPlan| {
+        a.decision == b.decision && (a.reason == b.reason || sentence(a) == sentence(b))
+    };
+    dataset.chunks.chunk_by(|a, b| !every_chunk && alike(a, b)).collect()
 }
 
 fn bytes_of(group: &[ChunkPlan]) -> String {
@@ -94,18 +115,38 @@ fn rows_of(group: &[ChunkPlan]) -> String {
 }
 
 fn goes(group: &[ChunkPlan]) -> String {
-    match (group[0].decision, group[0].due) {
+    match (group[0].decision, goes_at(&group[0])) {
         (Decision::Drop, _) => "now".into(),
-        (Decision::Keep, Some(due)) => day(due),
+        (_, Some(at)) if group.len() > 1 => format!("from {}", day(at)),
+        (_, Some(at)) => day(at),
         _ => String::new(),
     }
 }
 
-pub fn refusals(what: &str, refusals: &[Refusal]) -> String {
-    let line = |refusal: &Refusal| {
-        format!("  refused for {what}: {}\n    hint: {}\n", refusal.sentence, refusal.way_out)
+/// When a kept chunk goes by itself; `None` where something else than time has to change first.
+pub fn goes_at(chunk: &ChunkPlan) -> Option<i64> {
+    match &chunk.reason {
+        Reason::NotExpired { .. } | Reason::InTheFuture => chunk.due,
+        Reason::Held { expires_at: Some(end), .. } => Some(chunk.due.map_or(*end, |due| due.max(*end))),
+        _ => None,
+    }
+}
+
+/// What stops a whole run, each with its way out.
+pub fn run_refusals(refusals: &[Refusal]) -> String {
+    indented_refusals("", refusals)
+}
+
+/// What stops one table, below its name.
+pub fn table_refusals(refusals: &[Refusal]) -> String {
+    indented_refusals("  ", refusals)
+}
+
+fn indented_refusals(indent: &str, refusals: &[Refusal]) -> String {
+    let lines = |refusal: &Refusal| {
+        format!("{indent}refused: {}\n{indent}  hint: {}\n", refusal.sentence, refusal.way_out)
     };
-    refusals.iter().map(line).collect()
+    refusals.iter().map(lines).collect()
 }
 
 fn totals(plan: &Plan) -> String {
@@ -113,10 +154,11 @@ fn totals(plan: &Plan) -> String {
     let bytes: ByteCount = plan.datasets.iter().map(DatasetPlan::bytes_going).sum();
     let all: usize = plan.datasets.iter().map(|dataset| dataset.chunks.len()).sum();
     let whole: ByteCount = plan.datasets.iter().map(DatasetPlan::bytes).sum();
-    let mut text = format!("total: {going} of {} would go, {bytes} of {whole}\n", counted(all, "chunk"));
     let allowed: usize = plan.allowed(false).map(|dataset| dataset.going().count()).sum();
-    if allowed < going {
-        let _ = writeln!(text, "       {} of them refused by guards", going - allowed);
-    }
-    text
+    let refused = match going - allowed {
+        0 => String::new(),
+        refused if refused == going => "; guards refuse all of them".into(),
+        refused => format!("; guards refuse {refused} of them"),
+    };
+    format!("total: {going} of {} would go, {bytes} of {whole}{refused}\n", counted(all, "chunk"))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::retention::drift::DriftKind;
 
-use super::plan_text::refusals;
+use super::plan_text::{run_refusals, table_refusals};
 use super::table::{counted, indented, minute, number, plain};
 use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict};
 
@@ -19,8 +19,9 @@ pub fn render(report: &Report) -> String {
     text
 }
 
-pub fn verdict_word(verdict: Verdict) -> &'static str {
-    match verdict {
+fn outcome(report: &Report) -> &'static str {
+    match report.verdict {
+        Verdict::Refused if report.chunks_dropped() > 0 => "partly refused",
         Verdict::Done => "done",
         Verdict::NothingToDo => "nothing to do",
         Verdict::Partial => "partial",
@@ -37,7 +38,7 @@ fn headline(report: &Report) -> String {
         report.run,
         report.command,
         report.store,
-        verdict_word(report.verdict),
+        outcome(report),
         report.identity,
         minute(report.started_at),
     )
@@ -48,13 +49,13 @@ fn troubles(report: &Report) -> String {
     if let Some(why) = &report.stopped {
         let _ = writeln!(text, "stopped early: {why}");
     }
-    text.push_str(&refusals("this run", &report.refusals));
+    text.push_str(&run_refusals(&report.refusals));
     for warning in &report.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
     for dataset in report.datasets.iter().filter(|d| !d.refusals.is_empty() || !d.warnings.is_empty()) {
         let _ = writeln!(text, "{}", dataset.name);
-        text.push_str(&refusals("this table", &dataset.refusals));
+        text.push_str(&table_refusals(&dataset.refusals));
         for warning in &dataset.warnings {
             let _ = writeln!(text, "  warning: {warning}");
         }
@@ -77,12 +78,17 @@ fn settled(report: &Report) -> String {
 
 fn drifts(report: &Report) -> String {
     let mut text = String::new();
-    for drift in &report.drifts {
-        let what = match &drift.what {
-            DriftKind::Gone => "skipped, it is gone already".to_owned(),
+    for alike in report.drifts.chunk_by(|a, b| a.dataset == b.dataset && a.what == b.what) {
+        let first = &alike[0];
+        let what = match &first.what {
+            DriftKind::Gone => "skipped, gone already".to_owned(),
             DriftKind::Changed(what) => format!("left out, {what}"),
         };
-        let _ = writeln!(text, "{} of {}: {what}", drift.chunk, drift.dataset);
+        let more = match alike.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let _ = writeln!(text, "{}{more} of {}: {what}", first.chunk, first.dataset);
     }
     for dataset in &report.datasets {
         for left in &dataset.left_out {
@@ -152,16 +158,16 @@ fn stayed_line(dataset: &DatasetReport, item: &ItemReport) -> String {
 }
 
 fn totals(report: &Report) -> String {
-    let mut text = format!(
-        "dropped {}, {} by their sizes",
-        counted(report.chunks_dropped(), "chunk"),
-        report.bytes_expected()
-    );
-    match (report.bytes_measured(), report.bytes_after) {
-        (Some(measured), Some(after)) => {
-            let _ = writeln!(text, "; the database is {measured} smaller and has {after} now");
+    let dropped = match report.chunks_dropped() {
+        0 => "dropped nothing".to_owned(),
+        count => format!("dropped {}, {} by their sizes", counted(count, "chunk"), report.bytes_expected()),
+    };
+    let size = match (report.bytes_measured(), report.bytes_after) {
+        (Some(measured), Some(after)) if measured.0 > 0 && report.chunks_dropped() > 0 => {
+            format!("the database is {measured} smaller, {after} now")
         }
-        _ => text.push_str("; the database's size is unknown\n"),
-    }
-    text
+        (_, Some(after)) => format!("the database is {after} now"),
+        _ => "the database's size is unknown".into(),
+    };
+    format!("{dropped}; {size}\n")
 }

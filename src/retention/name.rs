@@ -1,7 +1,8 @@
 //! Names of datasets and chunks as the store spells them, and the patterns that select them.
 //!
 //! A name is kept raw and is quoted only when it is shown or sent, so that a table called
-//! `a"; drop table b` is just a table. Invariant: `parse(display(name)) == name` for every name.
+//! `a"; drop table b` is just a table. A character that would break the line or steer the terminal is
+//! shown by its number, as SQL's `U&"…"` does. Invariant: `parse(display(name)) == name` for every name.
 
 use std::fmt;
 use std::str::FromStr;
@@ -48,12 +49,56 @@ pub fn quote_identifier(raw: &str) -> String {
 fn quote_where_needed(raw: &str) -> String {
     let plain_start = raw.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    if plain_start && raw.chars().all(plain) { raw.to_owned() } else { quote_identifier(raw) }
+    if plain_start && raw.chars().all(plain) {
+        raw.to_owned()
+    } else if raw.contains(is_unprintable) {
+        quote_by_number(raw)
+    } else {
+        quote_identifier(raw)
+    }
+}
+
+/// Control characters, line separators and those that turn the direction of writing.
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `U&"two\000alines"`.
+fn quote_by_number(raw: &str) -> String {
+    let shown = |letter: char| match letter {
+        '\\' => "\\\\".to_owned(),
+        '"' => "\"\"".to_owned(),
+        letter if is_unprintable(letter) => format!("\\{:04x}", u32::from(letter)),
+        letter => letter.to_string(),
+    };
+    format!("U&\"{}\"", raw.chars().map(shown).collect::<String>())
+}
+
+/// The mirror of [`quote_by_number`]; also reads `\+00000a`.
+fn read_numbers(quoted: &str) -> Option<String> {
+    let mut pieces = quoted.split('\\');
+    let mut raw = pieces.next()?.to_owned();
+    while let Some(piece) = pieces.next() {
+        if piece.is_empty() {
+            raw.push('\\');
+            raw.push_str(pieces.next()?);
+            continue;
+        }
+        let (number, rest) = match piece.strip_prefix('+') {
+            Some(long) => (long.get(..6)?, long.get(6..)?),
+            None => (piece.get(..4)?, piece.get(4..)?),
+        };
+        raw.push(char::from_u32(u32::from_str_radix(number, 16).ok()?)?);
+        raw.push_str(rest);
+    }
+    Some(raw)
 }
 
 /// `schema.table` with `*` for any run of characters outside quotes; a missing schema means `public`.
 ///
-/// Letters are compared as they are stored: `public.Sensors` is the table `"Sensors"`.
+/// Letters are compared as they are stored: `public.Sensors` is the table `"Sensors"`. One exact name is
+/// shown as a [`RelationName`], a pattern as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePattern {
     schema: Vec<Piece>,
@@ -80,7 +125,10 @@ impl TablePattern {
 
 impl fmt::Display for TablePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match self.exact_name() {
+            Some(name) => name.fmt(f),
+            None => f.write_str(&self.text.replace(is_unprintable, "?")),
+        }
     }
 }
 
@@ -108,7 +156,7 @@ fn split_at_dots(text: &str) -> Result<Vec<Vec<Piece>>, String> {
         match letter {
             '.' => parts.push(Vec::new()),
             '*' => part.push(Piece::Anything),
-            '"' => part.push(Piece::Literal(read_quoted(&mut letters, text)?)),
+            '"' => push_quoted(part, read_quoted(&mut letters, text)?, text)?,
             other => push_letter(part, other),
         }
     }
@@ -121,6 +169,18 @@ fn push_letter(part: &mut Vec<Piece>, letter: char) {
     } else {
         part.push(Piece::Literal(letter.to_string()));
     }
+}
+
+/// After `U&` a backslash and a number stand for a character.
+fn push_quoted(part: &mut Vec<Piece>, quoted: String, text: &str) -> Result<(), String> {
+    let by_number = matches!(part.as_slice(), [Piece::Literal(prefix)] if prefix.eq_ignore_ascii_case("u&"));
+    if !by_number {
+        part.push(Piece::Literal(quoted));
+        return Ok(());
+    }
+    let wrong = || format!("`{text}` has a backslash after U& that no character's number follows");
+    *part = vec![Piece::Literal(read_numbers(&quoted).ok_or_else(wrong)?)];
+    Ok(())
 }
 
 fn read_quoted(letters: &mut std::iter::Peekable<std::str::Chars<'_>>, text: &str) -> Result<String, String> {
@@ -173,6 +233,10 @@ mod tests {
             RelationName::new("My Schema", "a\"; drop table b").to_string(),
             "\"My Schema\".\"a\"\"; drop table b\""
         );
+        assert_eq!(
+            RelationName::new("public", "two\nlin\\es\u{1b}\"").to_string(),
+            "public.U&\"two\\000alin\\\\es\\001b\"\"\""
+        );
     }
 
     #[test]
@@ -188,6 +252,9 @@ mod tests {
             ("public.Mixed", "public", "Mixed", true),
             ("public.mixed", "public", "Mixed", false),
             ("*.*", "x", "Größe", true),
+            ("u&\"two\\000alines\"", "public", "two\nlines", true),
+            ("U&\"\\+01F600\"", "public", "😀", true),
+            ("\"U&\"\"x\"", "public", "U&\"x", true),
         ];
         for (pattern, schema, name, expected) in cases {
             let parsed: TablePattern = pattern.parse().expect(pattern);
@@ -201,14 +268,25 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", ".", "a.b.c", "a.", ".b", "\"open"] {
+        for text in [
+            "",
+            ".",
+            "a.b.c",
+            "a.",
+            ".b",
+            "\"open",
+            "U&\"\\00\"",
+            "U&\"\\zzzz\"",
+            "U&\"\\d800\"",
+            "U&\"x\\\"",
+        ] {
             assert!(TablePattern::from_str(text).is_err(), "{text}");
         }
     }
 
     proptest! {
         #[test]
-        fn a_shown_name_reads_back_as_itself(schema in ".{1,63}", name in ".{1,63}") {
+        fn a_shown_name_reads_back_as_itself(schema in "(?s).{1,63}", name in "(?s).{1,63}") {
             let original = RelationName::new(schema, name);
             prop_assert_eq!(RelationName::from_str(&original.to_string()), Ok(original));
         }

@@ -14,8 +14,8 @@ use super::drift::Selection;
 use super::facts::{DatasetFacts, Hold, NativeRule, StoreFacts};
 use super::guard::{self, GuardName, Refusal};
 use super::model::{ByteCount, Chunk, StoreIdentity, StoreName};
-use super::name::DatasetName;
-use super::policy::Policy;
+use super::name::{DatasetName, quote_identifier};
+use super::policy::{NoCutoff, Policy};
 use super::reason::{Decision, Reason};
 use super::resolve::{Resolved, resolve};
 use super::rules::Rules;
@@ -120,7 +120,7 @@ fn draw_dataset(
     refusals.extend(guard::cap::over_the_cap(&decided.chunks, rules.caps, now));
     DatasetPlan {
         name: dataset.name.clone(),
-        warnings: dataset_warnings(dataset, &decided.chunks),
+        warnings: dataset_warnings(dataset, policy.as_ref(), &decided.chunks),
         axis,
         policy,
         cutoff: decided.cutoff,
@@ -182,8 +182,9 @@ fn run_warnings(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
     let mut warnings = Vec::new();
     if !facts.sees_other_sessions {
         warnings.push(format!(
-            "role {} cannot see other sessions' statements, so a drop that only waits is not noticed; GRANT pg_read_all_stats TO it",
-            facts.connection.role
+            "role {} cannot see other sessions' statements, so a drop that only waits is not noticed; GRANT pg_read_all_stats TO {};",
+            facts.connection.role,
+            quote_identifier(&facts.connection.role)
         ));
     }
     for rule in &rules.policies {
@@ -196,10 +197,12 @@ fn run_warnings(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
     warnings
 }
 
-fn dataset_warnings(dataset: &DatasetFacts, chunks: &[ChunkPlan]) -> Vec<String> {
+fn dataset_warnings(dataset: &DatasetFacts, policy: Option<&Policy>, chunks: &[ChunkPlan]) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(error) = &dataset.integer_now_error {
+    if let (Some(error), Some(_)) = (&dataset.integer_now_error, policy) {
         warnings.push(format!("its integer-now function fails: {error}"));
+    } else if let Some(problem) = chunks.iter().find_map(no_cutoff) {
+        warnings.push(format!("its policy lets nothing go: {problem}; {}", problem.way_out()));
     }
     for native in &dataset.native_policies {
         if native.last_run_failed {
@@ -216,6 +219,13 @@ fn dataset_warnings(dataset: &DatasetFacts, chunks: &[ChunkPlan]) -> Vec<String>
         }
     }
     warnings
+}
+
+fn no_cutoff(chunk: &ChunkPlan) -> Option<&NoCutoff> {
+    match &chunk.reason {
+        Reason::NoCutoff { problem } => Some(problem),
+        _ => None,
+    }
 }
 
 /// A fingerprint of everything in the rules that can change a decision.

@@ -53,7 +53,7 @@ pub enum PolicySource {
 impl fmt::Display for PolicySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Configuration { table } => write!(f, "configuration ({table})"),
+            Self::Configuration { table } => write!(f, "configuration for {table}"),
             Self::CommandLine => f.write_str("command line"),
             Self::NativeJob { job } => write!(f, "TimescaleDB job {job}"),
             Self::Default => f.write_str("default"),
@@ -96,20 +96,30 @@ pub enum NoCutoff {
     OutOfRange,
 }
 
+/// A short phrase, as it stands beside every chunk; what to do about it is in [`NoCutoff::way_out`].
 impl fmt::Display for NoCutoff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoIntegerNow => f.write_str(
-                "the table counts time in integers and has no integer-now function, so nobody knows what is old; set one with set_integer_now_func()",
-            ),
-            Self::UnknownUnit => f.write_str(
-                "the table counts time in integers; set `integer_unit` in its policy, or give `drop_after` as a number in the table's unit",
-            ),
-            Self::UnitsOnATimeColumn => {
-                f.write_str("`drop_after` is a number, but the table's time column is no integer; write a span such as \"30 days\"")
-            }
+            Self::NoIntegerNow => f.write_str("its time is a number, and no function says what is now"),
+            Self::UnknownUnit => f.write_str("its time is a number, and its unit is not known"),
+            Self::UnitsOnATimeColumn => f.write_str("`drop_after` is a number, and its time is not"),
             Self::UnsupportedTimeType(name) => write!(f, "ranges of type {name} cannot be read exactly"),
             Self::OutOfRange => f.write_str("the cutoff lies outside the calendar"),
+        }
+    }
+}
+
+impl NoCutoff {
+    /// What a person has to change so that there is a cutoff.
+    pub fn way_out(&self) -> &'static str {
+        match self {
+            Self::NoIntegerNow => "give the table an integer-now function with set_integer_now_func()",
+            Self::UnknownUnit => {
+                "set `integer_unit` in its policy, or write `drop_after` as a number in the table's own unit"
+            }
+            Self::UnitsOnATimeColumn => "write `drop_after` as a span such as \"30 days\"",
+            Self::UnsupportedTimeType(_) => "drop its chunks by hand",
+            Self::OutOfRange => "write a shorter `drop_after`",
         }
     }
 }
@@ -170,9 +180,10 @@ fn wall_clock_cutoff(span: RetentionSpan, kind: &TimeKind, now: i64, zone: &Time
 /// When a range that ends at `end` becomes old enough, as an instant in microseconds since 1970 UTC.
 /// `None` where the axis has no calendar (integers without a unit).
 pub fn due(after: DropAfter, axis: &TimeAxis, end: Position, zone: &TimeZone) -> Option<i64> {
-    let DropAfter::Span(span) = after else {
-        let DropAfter::Units(count) = after else { return None };
-        return axis.instant(end.checked_add(count)?);
+    let span = match after {
+        DropAfter::Span(span) => span,
+        DropAfter::Units(count) if axis.kind.is_integer() => return axis.instant(end.checked_add(count)?),
+        DropAfter::Units(_) => return None,
     };
     let instant = axis.instant(end)?;
     match axis.kind {
@@ -245,6 +256,7 @@ mod tests {
             cutoff(DropAfter::Units(10), &axis, now(), None, &TimeZone::UTC),
             Err(NoCutoff::UnitsOnATimeColumn)
         );
+        assert_eq!(due(DropAfter::Units(10), &axis, now(), &TimeZone::UTC), None);
     }
 
     #[test]

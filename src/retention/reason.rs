@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::RelationName;
 use super::policy::NoCutoff;
-use super::time_axis::{Position, TimeAxis, show_instant};
+use super::time_axis::{Position, TimeAxis, show_minute};
 
 /// What shall happen to a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,11 +83,11 @@ impl Reason {
     pub fn sentence(&self, axis: &TimeAxis) -> String {
         match self {
             Self::Expired { cutoff } => format!("all of it is older than {}", axis.show_cutoff(*cutoff)),
-            Self::BeyondNewest { keep, rank } => format!("number {rank} from the newest, {keep} are kept"),
+            Self::BeyondNewest { keep, .. } => format!("not among the newest {keep}"),
             Self::NoPolicy => "no policy".into(),
             Self::NoCutoff { problem } => problem.to_string(),
             Self::NotExpired { cutoff } => format!("has data newer than {}", axis.show_cutoff(*cutoff)),
-            Self::AmongNewest { keep, rank } => format!("number {rank} of the {keep} newest"),
+            Self::AmongNewest { keep, .. } => format!("among the newest {keep}"),
             Self::InTheFuture => "starts in the future".into(),
             Self::NewestChunk => "the newest chunk always stays".into(),
             Self::NoEnd => "its range has no end".into(),
@@ -108,7 +108,7 @@ impl Reason {
         let Self::Held { hold, author, because, expires_at } = self else { return String::new() };
         let until = expires_at
             .and_then(|at| jiff::Timestamp::from_microsecond(at).ok())
-            .map_or_else(String::new, |at| format!(" until {}", show_instant(at)));
+            .map_or_else(String::new, |at| format!(" until {} UTC", show_minute(at)));
         format!("hold {hold} by {author}{until}: {because}")
     }
 }

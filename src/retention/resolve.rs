@@ -121,9 +121,9 @@ mod tests {
         let table = dataset("public.conditions");
         assert_eq!(resolved(&rules, &table), "drop after 9 days from default");
         rules.policies.push(rule(Some("public.*"), Some("5 days")));
-        assert_eq!(resolved(&rules, &table), "drop after 5 days from configuration (public.*)");
+        assert_eq!(resolved(&rules, &table), "drop after 5 days from configuration for public.*");
         rules.policies.push(rule(Some("public.conditions"), Some("2 days")));
-        assert_eq!(resolved(&rules, &table), "drop after 2 days from configuration (public.conditions)");
+        assert_eq!(resolved(&rules, &table), "drop after 2 days from configuration for public.conditions");
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         let mut rules = Rules { default_policy: Some(rule(None, Some("9 days"))), ..Rules::default() };
         assert_eq!(resolved(&rules, &table), "drop after 7 days from TimescaleDB job 1001");
         rules.policies.push(rule(Some("public.conditions"), Some("2 days")));
-        assert_eq!(resolved(&rules, &table), "drop after 2 days from configuration (public.conditions)");
+        assert_eq!(resolved(&rules, &table), "drop after 2 days from configuration for public.conditions");
     }
 
     #[test]
@@ -155,7 +155,7 @@ mod tests {
         let mut entry = rule(Some("public.conditions"), None);
         entry.take_over_native = true;
         let rules = Rules { policies: vec![entry], ..Rules::default() };
-        assert_eq!(resolved(&rules, &table), "drop after 7 days from configuration (public.conditions)");
+        assert_eq!(resolved(&rules, &table), "drop after 7 days from configuration for public.conditions");
     }
 
     #[test]

@@ -197,10 +197,11 @@ impl TimeAxis {
         }
     }
 
-    /// A computed position for people, such as a cutoff: to the second, rounded down.
+    /// A computed position for people, such as a cutoff: always to the second, rounded down.
     pub fn show_cutoff(&self, position: Position) -> String {
-        match self.instant(position) {
-            Some(_) if !self.kind.is_integer() => self.show(position - position.rem_euclid(1_000_000)),
+        let has_seconds = matches!(self.kind, TimeKind::TimestampTz | TimeKind::Timestamp);
+        match self.instant(position).and_then(|instant| Timestamp::from_microsecond(instant).ok()) {
+            Some(instant) if has_seconds => show_wall(instant, "%Y-%m-%d %H:%M:%S"),
             _ => self.show(position),
         }
     }
@@ -213,15 +214,25 @@ impl TimeAxis {
 /// An instant in UTC without parts that say nothing: `2026-10-04`, `2026-10-04 06:00`.
 pub fn show_instant(instant: Timestamp) -> String {
     let wall = instant.to_zoned(TimeZone::UTC).datetime();
-    if wall.subsec_nanosecond() != 0 {
-        wall.strftime("%Y-%m-%d %H:%M:%S%.f").to_string()
+    let format = if wall.subsec_nanosecond() != 0 {
+        "%Y-%m-%d %H:%M:%S%.f"
     } else if wall.second() != 0 {
-        wall.strftime("%Y-%m-%d %H:%M:%S").to_string()
+        "%Y-%m-%d %H:%M:%S"
     } else if wall.hour() != 0 || wall.minute() != 0 {
-        wall.strftime("%Y-%m-%d %H:%M").to_string()
+        "%Y-%m-%d %H:%M"
     } else {
-        wall.strftime("%Y-%m-%d").to_string()
-    }
+        "%Y-%m-%d"
+    };
+    show_wall(instant, format)
+}
+
+/// An instant in UTC to the minute, rounded down.
+pub fn show_minute(instant: Timestamp) -> String {
+    show_wall(instant, "%Y-%m-%d %H:%M")
+}
+
+fn show_wall(instant: Timestamp, format: &str) -> String {
+    instant.to_zoned(TimeZone::UTC).datetime().strftime(format).to_string()
 }
 
 /// The reading of a clock on the wall of `zone` at an instant in microseconds since 1970 UTC.

@@ -12,7 +12,9 @@ use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::config::ConnectionSettings;
 use crate::problem::{Problem, Result};
+use crate::retention::name::quote_identifier;
 
+pub mod idle;
 pub mod lock;
 pub mod sessions;
 
@@ -34,7 +36,7 @@ impl Server {
     pub fn new(settings: &ConnectionSettings) -> Result<Self> {
         let options = PgConnectOptions::from_str(settings.url.expose_secret()).map_err(|error| {
             Problem::usage("the store's url cannot be read")
-                .cause(error.to_string())
+                .cause(in_plain_words(&error))
                 .hint("write postgres://user@host:port/database")
         })?;
         let options = match &settings.password {
@@ -76,6 +78,13 @@ impl Server {
     }
 
     fn cannot_connect(&self, error: &sqlx::Error) -> Problem {
+        let role = self.options.get_username();
+        let database = self.options.get_database().unwrap_or(role);
+        let grant = format!(
+            "GRANT CONNECT ON DATABASE {} TO {};",
+            quote_identifier(database),
+            quote_identifier(role)
+        );
         let hint = match error {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                 "is the server running, and is the port right?"
@@ -87,12 +96,13 @@ impl Server {
                     "check the role and its password (PGPASSWORD, ~/.pgpass, or `password` in the configuration) and pg_hba.conf"
                 }
                 Some("3D000") => "check the database's name",
+                Some("42501") => &grant,
                 Some("53300") => "the server has no free connection; try again later",
                 _ => "see the server's log",
             },
             _ => "check the url",
         };
-        self.unreachable().cause(error.to_string()).hint(hint)
+        self.unreachable().cause(in_plain_words(error)).hint(hint)
     }
 }
 
@@ -104,19 +114,31 @@ pub fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     }
 }
 
+/// What happened, without the library's name for it and the place in the server's source.
+pub fn in_plain_words(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(inner) => inner.message().to_owned(),
+        sqlx::Error::Io(inner) => inner.to_string(),
+        sqlx::Error::Configuration(inner) | sqlx::Error::Tls(inner) => inner.to_string(),
+        other => other.to_string(),
+    }
+}
+
 /// A failed read: busy where somebody's lock is in the way, otherwise an incomplete inventory.
 pub fn read_failed(doing: &str, error: &sqlx::Error) -> Problem {
     match database_error(error).map(PgDatabaseError::code) {
         Some("55P03") => Problem::busy(format!("cannot {doing}: a lock is held for too long"))
-            .because(error)
+            .cause(in_plain_words(error))
             .hint("another drop or a schema change is at work; try again later"),
         Some("42501") => Problem::unreachable(format!("cannot {doing}: our role may not read it"))
-            .because(error)
+            .cause(in_plain_words(error))
             .hint("grant the role what `timesweep check` lists"),
-        Some("42P05" | "26000") => Problem::unreachable(format!("cannot {doing}: a transaction pooler is in between"))
-            .because(error)
-            .hint("connect to the server directly, or through the pooler in session mode"),
-        _ => Problem::unreachable(format!("cannot {doing}")).because(error),
+        Some("42P05" | "26000") => {
+            Problem::unreachable(format!("cannot {doing}: a transaction pooler is in between"))
+                .cause(in_plain_words(error))
+                .hint("connect to the server directly, or through the pooler in session mode")
+        }
+        _ => Problem::unreachable(format!("cannot {doing}")).cause(in_plain_words(error)),
     }
 }
 

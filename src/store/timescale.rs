@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
 use crate::config::StoreConfig;
-use crate::problem::{Problem, Result};
+use crate::problem::Result;
 use crate::retention::facts::{Blocker, StoreFacts};
 use crate::retention::model::{ByteCount, ChunkPart};
 use crate::retention::name::DatasetName;
 
+use super::postgres::idle::Idle;
 use super::postgres::{self, Server, lock, read_failed, sessions};
 use super::{Driver, Dropper, RunnerLock, Wanted};
 
@@ -24,91 +25,81 @@ mod drop;
 mod facts;
 mod hypertables;
 mod native;
+mod sizes;
 
 pub struct Timescale {
     server: Server,
+    idle: Idle,
     lock_timeout: std::time::Duration,
 }
 
 impl Timescale {
     pub fn new(config: &StoreConfig) -> Result<Self> {
-        Ok(Self { server: Server::new(&config.connection)?, lock_timeout: config.execution.lock_timeout })
-    }
-
-    async fn connect(&self, role: &str) -> Result<PgConnection> {
-        self.server.connect(role).await
+        let server = Server::new(&config.connection)?;
+        let idle = Idle::new(server.clone());
+        Ok(Self { server, idle, lock_timeout: config.execution.lock_timeout })
     }
 }
 
 #[async_trait]
 impl Driver for Timescale {
     async fn facts(&self, wanted: &Wanted) -> Result<StoreFacts> {
-        let mut connection = self.connect("facts").await?;
-        facts::read(&mut connection, wanted).await
+        let mut session = self.idle.take("reader").await?;
+        let facts = facts::read(&mut session, &self.idle, wanted).await?;
+        self.idle.give_back(session);
+        Ok(facts)
     }
 
     async fn total_bytes(&self) -> Result<Option<ByteCount>> {
-        let mut connection = self.connect("size").await?;
-        sqlx::query_scalar("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")
-            .fetch_one(&mut connection)
-            .await
-            .map(|bytes: i64| u64::try_from(bytes).ok().map(ByteCount))
-            .map_err(|error| read_failed("measure the database", &error))
+        let mut session = self.idle.take("reader").await?;
+        let bytes: i64 =
+            sqlx::query_scalar("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")
+                .fetch_one(&mut session)
+                .await
+                .map_err(|error| read_failed("measure the database", &error))?;
+        self.idle.give_back(session);
+        Ok(u64::try_from(bytes).ok().map(ByteCount))
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
-        Ok(Box::new(lock::take(&self.server, run).await?))
+        Ok(Box::new(lock::take(&self.server, &self.idle, run).await?))
     }
 
     async fn open_dropper(&self) -> Result<Box<dyn Dropper>> {
-        let mut connection = self.connect("dropper").await?;
-        let catalog = catalog::read(&mut connection).await?;
-        refuse_long_waits(self.lock_timeout, catalog.deadlock_timeout)?;
-        Ok(Box::new(drop::TimescaleDropper::new(connection, catalog, self.lock_timeout)))
+        let mut session = self.idle.take("dropper").await?;
+        let catalog = catalog::read(&mut session).await?;
+        Ok(Box::new(drop::TimescaleDropper::new(session, catalog, self.lock_timeout)))
     }
 
     async fn still_there(&self, parts: &[ChunkPart]) -> Result<Vec<bool>> {
-        let mut connection = self.connect("settle").await?;
-        chunks::still_there(&mut connection, parts).await
+        let mut session = self.idle.take("reader").await?;
+        let there = chunks::still_there(&mut session, parts).await?;
+        self.idle.give_back(session);
+        Ok(there)
     }
 
     async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>> {
-        let mut connection = self.connect("blockers").await?;
+        let mut session = self.idle.take("reader").await?;
         let mut relations: Vec<u32> = parts.iter().map(|part| part.oid).collect();
-        relations.extend(dependencies::referenced_oids(&mut connection, dataset).await?);
-        sessions::holding_locks_on(&mut connection, &relations).await
+        relations.extend(dependencies::referenced_oids(&mut session, dataset).await?);
+        let blockers = sessions::holding_locks_on(&mut session, &relations).await?;
+        self.idle.give_back(session);
+        Ok(blockers)
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
-        let mut connection = self.connect("check").await?;
-        let catalog = catalog::read(&mut connection).await?;
-        let mut advice = catalog.advice(&mut connection).await?;
-        if lock::pooler_in_between(&self.server, &mut connection).await? {
+        let mut session = self.idle.take("reader").await?;
+        let catalog = catalog::read(&mut session).await?;
+        let mut advice = catalog.advice(&mut session).await?;
+        if lock::pooler_in_between(&self.idle, &mut session).await? {
             advice.push(
                 "a transaction pooler is in between: the runner's lock protects nothing there, so runs are refused; connect to the server directly"
                     .into(),
             );
         }
-        if let Err(problem) = refuse_long_waits(self.lock_timeout, catalog.deadlock_timeout) {
-            advice.push(problem.sentence);
-        }
+        self.idle.give_back(session);
         Ok(advice)
     }
-}
-
-/// Our lock timeout has to be well below the server's `deadlock_timeout`: then we give up before
-/// the server looks for deadlocks, and no user's query is ever the victim.
-fn refuse_long_waits(lock_timeout: std::time::Duration, deadlock_timeout: i64) -> Result<()> {
-    let allowed = std::time::Duration::from_micros(deadlock_timeout.unsigned_abs() / 4);
-    if lock_timeout <= allowed {
-        return Ok(());
-    }
-    Err(Problem::usage(format!(
-        "`lock_timeout` is {} ms, and the server's deadlock_timeout is {} ms: a user's query could be killed instead of us",
-        lock_timeout.as_millis(),
-        deadlock_timeout / 1000
-    ))
-    .hint(format!("set `lock_timeout` to at most {} ms", allowed.as_millis())))
 }
 
 /// Begins a snapshot, runs nothing on a server without the extension, and tells what the catalog is like.

@@ -4,13 +4,14 @@
 //! of the plan is executed. Invariant: whatever happens after the run has begun, it gets its report.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
-use crate::report::{DatasetReport, LeftOut, Report, Settled, Verdict, verdict};
+use crate::report::{DatasetReport, LeftOut, Report, Verdict, verdict};
 use crate::retention::drift::{Drift, Selection, compare};
 use crate::retention::facts::StoreFacts;
 use crate::retention::plan::{DatasetPlan, Plan, rules_hash};
@@ -47,25 +48,36 @@ pub struct Pass {
 impl Pass {
     pub async fn apply(self, order: Order) -> Result<Report> {
         let run = RunId(Uuid::now_v7());
+        let began = Instant::now();
         let lock = self.driver.lock_runner(&format!("run {}", short(run.0))).await?;
-        let facts = gather::facts(self.driver.as_ref(), &self.config.rules).await?;
+        let facts = gather::facts(self.driver.as_ref(), &self.config).await?;
         let (only, drifts, override_caps) = self.restriction(&order, &facts)?;
         let plan = gather::plan(&facts, &self.config, Some(&self.state), only.as_ref()).await?;
         let plan_id = match &order {
             Order::Saved { plan, .. } => plan.id,
             Order::Everything => plan.id,
         };
-        if override_caps && !self.state.use_cap_override(plan_id, our_now()).await? {
+        // An override that a busy or refused run cannot use is not used up.
+        if override_caps
+            && plan.refusals.is_empty()
+            && !self.state.use_cap_override(plan_id, our_now()).await?
+        {
             return Err(Problem::refused("the caps were overridden for this plan before")
                 .hint("an override works once; draw a new plan and read it"));
         }
         self.begin(run, plan_id, &facts).await?;
-        let settled = settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await?;
-        let mut report = self.new_report(run, plan_id, &plan, &facts, drifts, settled);
-        let executed = self.execute(run, &plan, &facts, override_caps, lock).await;
+        let mut report = self.new_report(run, plan_id, &plan, &facts, drifts);
+        let executed = match settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await {
+            Ok(settled) => {
+                report.settled = settled;
+                self.execute(run, &plan, &facts, override_caps, lock).await
+            }
+            // While nobody knows what became of those chunks, their bytes could be counted twice.
+            Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
+        };
         self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
         report.bytes_after = self.driver.total_bytes().await.unwrap_or(None);
-        self.finish(run, report).await
+        Ok(self.finish(run, began, report).await)
     }
 
     /// Checks a saved plan against the store and compares it with the facts.
@@ -90,8 +102,9 @@ impl Pass {
             started_at: facts.now,
             policies_hash: rules_hash(&self.config.rules),
         };
-        self.state.begin_run(&new).await?;
-        self.state.add_size_samples(&gather::size_samples(facts, &self.config)).await
+        // What can fail comes before the run begins: from there on it gets its report.
+        self.state.add_size_samples(&gather::size_samples(facts, &self.config)).await?;
+        self.state.begin_run(&new).await.map(|_| ())
     }
 
     fn new_report(
@@ -101,7 +114,6 @@ impl Pass {
         plan: &Plan,
         facts: &StoreFacts,
         drifts: Vec<Drift>,
-        settled: Vec<Settled>,
     ) -> Report {
         Report {
             run: run.0,
@@ -118,7 +130,7 @@ impl Pass {
             refusals: plan.refusals.clone(),
             warnings: plan.warnings.clone(),
             drifts,
-            settled,
+            settled: Vec::new(),
             bytes_before: facts.database_bytes,
             bytes_after: None,
         }
@@ -180,13 +192,22 @@ impl Pass {
         }
     }
 
-    async fn finish(&self, run: RunId, mut report: Report) -> Result<Report> {
-        report.ended_at = our_now();
+    /// Ends the run in the journal. A journal that cannot be written takes nothing back: the report says so.
+    async fn finish(&self, run: RunId, began: Instant, mut report: Report) -> Report {
+        let took = i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX);
+        report.ended_at = report.started_at.saturating_add(took);
         report.verdict = verdict(&report, self.stop.is_cancelled());
-        let json = serde_json::to_string(&report)
+        if let Err(problem) = self.write_down(run, &report).await {
+            report.stopped.get_or_insert_with(|| problem.to_string());
+            report.verdict = verdict(&report, self.stop.is_cancelled());
+        }
+        report
+    }
+
+    async fn write_down(&self, run: RunId, report: &Report) -> Result<()> {
+        let json = serde_json::to_string(report)
             .map_err(|error| Problem::unreachable("the report cannot be written").because(&error))?;
-        self.state.finish_run(run, report.ended_at, (self.exit_code)(report.verdict), &json).await?;
-        Ok(report)
+        self.state.finish_run(run, our_now(), (self.exit_code)(report.verdict), &json).await
     }
 }
 
@@ -225,11 +246,15 @@ fn dataset_report(dataset: &DatasetPlan, only: Option<&Selection>, override_caps
 fn refuse_foreign_plan(plan: &Plan, facts: &StoreFacts, config: &StoreConfig) -> Result<()> {
     let anew = "draw a new plan with `timesweep plan --out FILE`";
     if plan.identity != facts.identity {
-        return Err(Problem::refused(format!(
-            "the plan is for {}, this is {}",
-            plan.identity, facts.identity
-        ))
-        .hint("connect to the server the plan was drawn on, or draw a new one"));
+        let (planned, here) = (plan.identity.to_string(), facts.identity.to_string());
+        let sentence = if planned == here {
+            format!("the plan is for an earlier {here}, which was dropped since")
+        } else {
+            format!("the plan is for {planned}, this is {here}")
+        };
+        return Err(
+            Problem::refused(sentence).hint("connect to the server the plan was drawn on, or draw a new one")
+        );
     }
     if plan.store != config.name {
         return Err(Problem::refused(format!(

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::{Problem, Result};
@@ -74,10 +75,10 @@ pub struct Executed {
 /// Works the queue off with this many connections.
 pub async fn execute(setting: Setting, queue: Queue, parallelism: usize) -> Executed {
     let execution = Arc::new(Execution::new(setting, queue));
-    let workers: Vec<_> =
-        (0..parallelism.max(1)).map(|_| tokio::spawn(Arc::clone(&execution).work())).collect();
-    for worker in workers {
-        if let Err(error) = worker.await {
+    let mut workers: JoinSet<()> = (0..parallelism.max(1)).map(|_| Arc::clone(&execution).work()).collect();
+    // Whichever ends first is heard first: the others wait for chunks that a dead worker has in hand.
+    while let Some(ended) = workers.join_next().await {
+        if let Err(error) = ended {
             execution.give_up(Problem::unreachable("a worker ended unexpectedly").cause(error.to_string()));
         }
     }
@@ -290,8 +291,22 @@ impl Execution {
                 None => companions.push(item),
             }
         }
+        if ended.is_empty() {
+            return self.handle_unnamed_change(lane, companions).await;
+        }
         self.queue().try_again(lane, companions);
         self.finish_with(lane, ended).await
+    }
+
+    /// Something differs and the driver does not say what: each chunk is tried alone, then left alone.
+    async fn handle_unnamed_change(&self, lane: usize, items: Vec<Item>) -> Result<()> {
+        if items.len() > 1 {
+            self.queue().try_alone(lane, items);
+            return Ok(());
+        }
+        self.queue().ended(lane);
+        let what = "the store's answer differs from the plan";
+        self.finish_all(lane, items, |_| ItemOutcome::Changed { what: what.into() }).await
     }
 
     /// The session broke and nobody knows whether the transaction was committed: the store is asked. If it
@@ -313,8 +328,14 @@ impl Execution {
         let (left, gone): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
             there.by_ref().take(item.plan.chunk.parts.len()).filter(|there| *there).count() > 0
         });
-        self.queue().try_again(lane, left);
+        // A chunk that breaks every session must not be tried for ever: each break is one of its tries.
+        let given_up = self.queue().had_to_wait(lane, left, Instant::now());
         self.finish_all(lane, gone, |_| ItemOutcome::Dropped).await?;
+        let failed = ItemOutcome::Failed {
+            message: format!("the connection broke at every try: {why}"),
+            hint: Some("see the server's log".into()),
+        };
+        self.finish_all(lane, given_up, |_| failed.clone()).await?;
         // The runner's lock decides whether the run may go on: it lives in a session of its own.
         self.lock.lock().await.verify().await.map_err(|problem| broken().cause(problem.sentence))
     }

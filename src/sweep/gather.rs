@@ -1,5 +1,7 @@
 //! Reads facts and holds, and draws the plan from them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -19,10 +21,11 @@ pub const MADE_BY: &str = concat!("timesweep ", env!("CARGO_PKG_VERSION"));
 
 /// The facts that a store's rules ask for. A policy for a table that is none is an error, and nothing
 /// was touched.
-pub async fn facts(driver: &dyn Driver, rules: &Rules) -> Result<StoreFacts> {
-    let facts = driver.facts(&wanted(rules)).await?;
+pub async fn facts(driver: &dyn Driver, config: &StoreConfig) -> Result<StoreFacts> {
+    let facts = driver.facts(&wanted(&config.rules)).await?;
+    refuse_long_waits(config.execution.lock_timeout, facts.connection.deadlock_timeout)?;
     match facts.not_datasets.first() {
-        Some(missing) => Err(not_a_hypertable(missing, &facts)),
+        Some(missing) => Err(not_a_hypertable(missing, &driver.facts(&Wanted::default()).await?)),
         None => Ok(facts),
     }
 }
@@ -42,6 +45,22 @@ pub async fn plan(
     Ok(draw(drawing, facts, &config.rules, &holds, only))
 }
 
+/// Our lock timeout has to be well below the server's `deadlock_timeout` (microseconds): then we give up
+/// before the server looks for deadlocks, and no user's query is ever the victim.
+fn refuse_long_waits(lock_timeout: Duration, deadlock_timeout: i64) -> Result<()> {
+    let allowed = Duration::from_micros(deadlock_timeout.unsigned_abs() / 4);
+    // Zero: a store that has no such limit.
+    if deadlock_timeout == 0 || lock_timeout <= allowed {
+        return Ok(());
+    }
+    Err(Problem::usage(format!(
+        "`lock_timeout` is {} ms, and the server's deadlock_timeout is {} ms: a user's query could be killed instead of us",
+        lock_timeout.as_millis(),
+        deadlock_timeout / 1000
+    ))
+    .hint(format!("set `lock_timeout` to at most {} ms", allowed.as_millis())))
+}
+
 /// On the command line one table is named, and nothing else is looked at.
 fn wanted(rules: &Rules) -> Wanted {
     let exact: Vec<DatasetName> = rules
@@ -57,18 +76,23 @@ fn not_a_hypertable(missing: &NotADataset, facts: &StoreFacts) -> Problem {
     let (name, database) = (&missing.name, &facts.identity.database);
     match &missing.what_it_is {
         Some(what) => Problem::usage(format!("{name} is {what}, not a hypertable"))
-            .hint("name a hypertable, or make it one with create_hypertable()"),
+            .hint("`timesweep check` lists the hypertables"),
         None => Problem::usage(format!("there is no table {name} in database {database}"))
             .hint(nearest(missing, facts)),
     }
 }
 
+/// A third of the letters may differ; a right name in another schema is one step away.
 fn nearest(missing: &NotADataset, facts: &StoreFacts) -> String {
-    let wanted = missing.name.to_string();
-    let distance = |name: &DatasetName| strsim::damerau_levenshtein(&wanted, &name.to_string());
+    let wanted = &missing.name;
+    let distance = |name: &DatasetName| {
+        let letters = strsim::damerau_levenshtein(&wanted.name.to_lowercase(), &name.name.to_lowercase());
+        letters + usize::from(wanted.schema != name.schema)
+    };
+    let allowed = (wanted.name.chars().count() / 3).max(1);
     let best = facts.datasets.iter().map(|dataset| &dataset.name).min_by_key(|name| distance(name));
     match best {
-        Some(name) if distance(name) <= 4 => format!("did you mean {name}?"),
+        Some(name) if distance(name) <= allowed => format!("did you mean {name}?"),
         _ => "`timesweep check` lists the hypertables; names are schema.table, compared letter by letter"
             .into(),
     }

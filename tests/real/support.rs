@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
@@ -11,20 +12,51 @@ use tempfile::TempDir;
 /// Dropped, with everything in it, at the end of the test.
 pub struct TestDatabase {
     pub url: String,
-    name: String,
+    pub name: String,
     folder: TempDir,
+    roles: Mutex<Vec<String>>,
 }
 
 impl TestDatabase {
     pub async fn new() -> Self {
+        let database = Self::without_extension().await;
+        database.run("SET client_min_messages = warning; CREATE EXTENSION timescaledb").await;
+        database
+    }
+
+    pub async fn without_extension() -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let mut admin = connect(&server_url()).await;
         run(&mut admin, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
-        let url = url_of(&name);
-        let mut connection = connect(&url).await;
-        run(&mut connection, "SET client_min_messages = warning; CREATE EXTENSION timescaledb").await;
         let folder = tempfile::tempdir().expect("a folder for the test");
-        Self { url, name, folder }
+        Self { url: url_of(&name), name, folder, roles: Mutex::default() }
+    }
+
+    /// A role of this test alone, with the password `secret`; its name ends in `suffix`.
+    pub async fn role(&self, suffix: &str) -> String {
+        let role = format!("{}_{suffix}", self.name);
+        self.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'secret'")).await;
+        self.roles.lock().expect("the roles").push(role.clone());
+        role
+    }
+
+    /// This database's address for another role.
+    pub fn url_as(&self, role: &str, password: &str) -> String {
+        let (_, place) = self.url.rsplit_once('@').expect("a role in the url");
+        format!("postgres://{role}:{password}@{place}")
+    }
+
+    /// Another database of the same name in its place.
+    pub async fn make_again(&self) {
+        let mut admin = connect(&server_url()).await;
+        run(&mut admin, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+        run(&mut admin, &format!("CREATE DATABASE {} TEMPLATE template0", self.name)).await;
+        self.run("SET client_min_messages = warning; CREATE EXTENSION timescaledb").await;
+    }
+
+    /// Runs statements in the server's own database.
+    pub async fn run_outside(&self, statements: &str) {
+        run(&mut connect(&server_url()).await, statements).await;
     }
 
     pub async fn connect(&self) -> PgConnection {
@@ -45,9 +77,10 @@ impl TestDatabase {
 
     /// A `timestamptz` hypertable with one chunk for each of the last `days` days, today included.
     pub async fn daily_table(&self, name: &str, days: u32) {
+        let literal = name.replace('\'', "''");
         self.run(&format!(
             "CREATE TABLE {name} (ts timestamptz NOT NULL, device int NOT NULL DEFAULT 1, value float8); \
-             SELECT create_hypertable('{name}', 'ts', chunk_time_interval => interval '1 day'); \
+             SELECT create_hypertable('{literal}', 'ts', chunk_time_interval => interval '1 day'); \
              INSERT INTO {name} SELECT date_trunc('day', now()) - day * interval '1 day' + interval '1 minute', 1, 1.5 \
                FROM generate_series({days} - 1, 0, -1) day"
         ))
@@ -95,6 +128,7 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let name = self.name.clone();
+        let roles = std::mem::take(self.roles.get_mut().expect("the roles"));
         let drop_it = move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -102,6 +136,9 @@ impl Drop for TestDatabase {
                 let mut admin = connect(&server_url()).await;
                 let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 let _ = admin.execute(AssertSqlSafe(statement)).await;
+                for role in roles {
+                    let _ = admin.execute(AssertSqlSafe(format!("DROP ROLE {role}"))).await;
+                }
             });
         };
         let _ = std::thread::spawn(drop_it).join();

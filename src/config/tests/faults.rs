@@ -225,7 +225,7 @@ fn a_policy_is_for_one_store_and_the_only_one_for_its_table() {
         ),
         (
             &format!("{rule}table = \"a\"\n{rule}table = 'public.\"a\"'"),
-            "t.toml, line 6: [[policies]] is for `public.\"a\"` of store main, which already has a policy on line 3\nhint: keep one of the two",
+            "t.toml, line 6: [[policies]] is for `public.a` of store main, which already has a policy on line 3\nhint: keep one of the two",
         ),
         (
             &format!("{rule}table = \"a_*\"\n{rule}table = \"a_*\""),

@@ -15,7 +15,7 @@ pub fn standby(read_only: bool) -> Option<Refusal> {
         Refusal::new(
             GuardName::ReadOnly,
             "the server is a standby or read-only",
-            "connect to the primary (add target_session_attrs=read-write, or change `url`)",
+            "connect to the primary, or switch `default_transaction_read_only` off",
         )
     })
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 use sqlx::{Executor, Row};
 
+use super::idle::Idle;
 use super::{Server, column, read_failed};
 use crate::problem::{Problem, Result};
 use crate::store::RunnerLock;
@@ -28,11 +29,13 @@ pub struct AdvisoryLock {
 
 /// Takes the lock, or ends as busy with the holder's name. Behind a transaction pooler it is refused: a
 /// second run could be handed the very server session that holds the lock, and take it once more.
-pub async fn take(server: &Server, run: &str) -> Result<AdvisoryLock> {
+pub async fn take(server: &Server, idle: &Idle, run: &str) -> Result<AdvisoryLock> {
     let mut session = server.connect(run).await?;
-    if pooler_in_between(server, &mut session).await? {
-        return Err(Problem::refused("a transaction pooler is in between, so two runs could drop at the same time")
-            .hint("connect to the server directly, or through the pooler in session mode"));
+    if pooler_in_between(idle, &mut session).await? {
+        return Err(Problem::refused(
+            "a transaction pooler is in between, so two runs could drop at the same time",
+        )
+        .hint("connect to the server directly, or through the pooler in session mode"));
     }
     let row = sqlx::query("SELECT pg_catalog.pg_try_advisory_lock($1, $2), pg_catalog.pg_backend_pid()")
         .bind(KEY.0)
@@ -84,14 +87,15 @@ impl RunnerLock for AdvisoryLock {
 ///
 /// A pooler hands out the server session that was freed last, so another client's open transaction
 /// takes the one we had, and our next transaction gets another.
-pub async fn pooler_in_between(server: &Server, ours: &mut PgConnection) -> Result<bool> {
-    let mut other = server.connect("pooler test").await?;
+pub async fn pooler_in_between(idle: &Idle, ours: &mut PgConnection) -> Result<bool> {
+    let mut other = idle.take("reader").await?;
     let failed = |error: sqlx::Error| read_failed("look for a pooler", &error);
     let before = backend(ours).await.map_err(failed)?;
     sqlx::raw_sql("BEGIN").execute(&mut other).await.map_err(failed)?;
     backend(&mut other).await.map_err(failed)?;
     let after = backend(ours).await.map_err(failed)?;
     super::rollback(&mut other).await;
+    idle.give_back(other);
     Ok(before != after)
 }
 

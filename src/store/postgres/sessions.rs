@@ -14,7 +14,7 @@ const HOLDERS: &str = "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?'
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
      WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY($1) \
        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
-       AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'timesweep %' ORDER BY a.pid";
+       AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'timesweep%' ORDER BY a.pid";
 
 /// Sessions that hold any lock on one of these relations, without our own.
 pub async fn holding_locks_on(connection: &mut PgConnection, relations: &[u32]) -> Result<Vec<Blocker>> {

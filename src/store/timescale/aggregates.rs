@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
+use sqlx::Row;
 use sqlx::postgres::types::PgInterval;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -78,7 +79,10 @@ pub async fn attach(
     if rows.is_empty() {
         return Ok(());
     }
-    for (table, view, range) in not_materialized(connection, catalog, None).await? {
+    let pending = not_materialized(connection, catalog, None)
+        .await
+        .map_err(|error| read_failed("read what continuous aggregates have not materialized", &error))?;
+    for (table, view, range) in pending {
         let Some(dataset) = datasets.get_mut(&table) else { continue };
         for aggregate in dataset.aggregates.iter_mut().filter(|aggregate| aggregate.view == view) {
             aggregate.not_materialized.push(range);
@@ -92,7 +96,7 @@ pub async fn not_materialized(
     connection: &mut PgConnection,
     catalog: &Catalog,
     table: Option<&DatasetName>,
-) -> Result<Vec<(DatasetName, RelationName, TimeRange)>> {
+) -> Result<Vec<(DatasetName, RelationName, TimeRange)>, sqlx::Error> {
     let statement = if catalog.layout.has_materialization_ranges {
         NOT_MATERIALIZED_WITH_RANGES
     } else {
@@ -102,13 +106,18 @@ pub async fn not_materialized(
         .bind(table.map(|name| name.schema.as_str()))
         .bind(table.map(|name| name.name.as_str()))
         .fetch_all(connection)
-        .await
-        .map_err(|error| read_failed("read what continuous aggregates have not materialized", &error))?;
+        .await?;
     rows.iter()
         .map(|row| {
+            let table =
+                DatasetName::new(row.try_get::<String, _>("schema")?, row.try_get::<String, _>("name")?);
+            let view = RelationName::new(
+                row.try_get::<String, _>("view_schema")?,
+                row.try_get::<String, _>("view_name")?,
+            );
             // The catalog's upper value is inside the range, ours is not.
-            let end = column::<i64>(row, "hi")?.saturating_add(1);
-            Ok((table_of(row)?, view_of(row)?, TimeRange::new(column(row, "lo")?, end)))
+            let end = row.try_get::<i64, _>("hi")?.saturating_add(1);
+            Ok((table, view, TimeRange::new(row.try_get("lo")?, end)))
         })
         .collect()
 }

@@ -47,8 +47,6 @@ pub struct Catalog {
     pub read_only: bool,
     pub server_version: String,
     pub sees_other_sessions: bool,
-    /// Microseconds.
-    pub deadlock_timeout: i64,
     pub database_bytes: Option<ByteCount>,
     pub connection: ConnectionFacts,
 }
@@ -112,7 +110,6 @@ pub async fn read(connection: &mut PgConnection) -> Result<Catalog> {
         return Err(Problem::usage(format!("TimescaleDB {version} is too old"))
             .hint("2.19 is the oldest version that is supported"));
     }
-    let deadlock_timeout: i64 = column(&row, "deadlock_timeout")?;
     Ok(Catalog {
         version,
         license: column(&row, "license")?,
@@ -130,12 +127,11 @@ pub async fn read(connection: &mut PgConnection) -> Result<Catalog> {
         read_only: column(&row, "read_only")?,
         server_version: column(&row, "server_version")?,
         sees_other_sessions: column(&row, "sees_sessions")?,
-        deadlock_timeout,
         database_bytes: u64::try_from(column::<i64>(&row, "database_bytes")?).ok().map(ByteCount),
         connection: ConnectionFacts {
             role: column(&row, "role")?,
             superuser: row.try_get("superuser").unwrap_or(false),
-            deadlock_timeout,
+            deadlock_timeout: column(&row, "deadlock_timeout")?,
             may_signal_backends: column(&row, "may_signal")?,
             lock_slots: column(&row, "lock_slots")?,
         },

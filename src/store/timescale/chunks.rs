@@ -1,17 +1,17 @@
-//! Lists chunks with exact ranges and sizes: one query for all of them, however many there are.
+//! Lists chunks with exact ranges: one query for all of them, however many there are.
 //!
-//! Ranges are microseconds by the server's own exact conversion, infinities included. The size counts
-//! indexes, TOAST and the compressed companion, which the chunk's own size leaves out.
+//! Ranges are microseconds by the server's own exact conversion, infinities included.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::retention::facts::DatasetFacts;
-use crate::retention::model::{ByteCount, Chunk, ChunkPart, PartState};
+use crate::retention::model::{Chunk, ChunkPart, PartState};
 use crate::retention::name::{DatasetName, RelationName};
 use crate::retention::time_axis::TimeRange;
 use crate::store::Wanted;
@@ -28,16 +28,13 @@ macro_rules! list_chunks {
                coalesce(h.range_start_integer, _timescaledb_functions.to_unix_microseconds(h.range_start)) AS range_start, \
                coalesce(h.range_end_integer, _timescaledb_functions.to_unix_microseconds(h.range_end)) AS range_end, \
                h.is_compressed AS compressed, coalesce(k.status & 4, 0) <> 0 AS frozen, \
-               CASE WHEN c.reltuples < 0 OR h.is_compressed THEN NULL ELSE c.reltuples::bigint END AS rows, \
-               pg_catalog.pg_total_relation_size(c.oid) \
-                 + coalesce(pg_catalog.pg_total_relation_size(s.compress_relid), 0) AS bytes \
+               CASE WHEN c.reltuples < 0 OR h.is_compressed THEN NULL ELSE c.reltuples::bigint END AS rows \
              FROM timescaledb_information.chunks h \
              JOIN pg_catalog.pg_namespace n ON n.nspname = h.chunk_schema \
              JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.chunk_name \
              LEFT JOIN _timescaledb_catalog.chunk k ON ",
             $chunk_is_in_catalog,
-            " LEFT JOIN _timescaledb_catalog.compression_settings s ON s.relid = c.oid \
-             WHERE $1::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[]) w (schema, name) \
+            " WHERE $1::text[] IS NULL OR EXISTS (SELECT 1 FROM unnest($1::text[], $2::text[]) w (schema, name) \
                WHERE w.schema = h.hypertable_schema AND w.name = h.hypertable_name)"
         )
     };
@@ -80,7 +77,7 @@ fn one_part(row: &PgRow) -> Result<Chunk> {
     let part = ChunkPart {
         oid: oid(row, "oid")?,
         relation: RelationName::new(column::<String>(row, "schema")?, column::<String>(row, "name")?),
-        bytes: unsigned(column(row, "bytes")?).map(ByteCount),
+        bytes: None,
         rows: unsigned(column(row, "rows")?),
         state: PartState {
             compressed: column(row, "compressed")?,
@@ -146,17 +143,38 @@ const STILL_THERE: &str = "SELECT w.n, EXISTS (SELECT 1 FROM pg_catalog.pg_class
        WHERE c.oid = w.oid AND c.relname = w.name AND s.nspname = w.schema) AS there \
      FROM unnest($1::oid[], $2::text[], $3::text[]) WITH ORDINALITY w (oid, schema, name, n) ORDER BY w.n";
 
+/// Whether somebody is dropping one of these relations, or has dropped it and not committed yet.
+const LOCKED_FOR_GOOD: &str = "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' \
+       AND l.mode = 'AccessExclusiveLock' AND l.granted AND l.relation = ANY($1) \
+       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
+
+/// How long a drop that is about to be committed may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The COMMIT of a client that is gone may still be on its way through the server. It holds the locks of
+/// its chunks until everybody can see that they are gone, so without such a lock the answer is final.
 pub async fn still_there(connection: &mut PgConnection, parts: &[ChunkPart]) -> Result<Vec<bool>> {
+    let failed = |error: sqlx::Error| read_failed("look whether chunks are still there", &error);
     let oids: Vec<Oid> = parts.iter().map(|part| Oid(part.oid)).collect();
     let schemas: Vec<&str> = parts.iter().map(|part| part.relation.schema.as_str()).collect();
     let names: Vec<&str> = parts.iter().map(|part| part.relation.name.as_str()).collect();
+    let began = Instant::now();
+    while sqlx::query_scalar(LOCKED_FOR_GOOD).bind(&oids).fetch_one(&mut *connection).await.map_err(failed)? {
+        if began.elapsed() > PATIENCE {
+            return Err(Problem::busy(
+                "nobody can tell yet whether chunks are dropped: somebody holds their locks",
+            )
+            .hint("try again when the other drop has ended"));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let rows = sqlx::query(STILL_THERE)
         .bind(oids)
         .bind(schemas)
         .bind(names)
         .fetch_all(connection)
         .await
-        .map_err(|error| read_failed("look whether chunks are still there", &error))?;
+        .map_err(failed)?;
     rows.iter().map(|row| column(row, "there")).collect()
 }
 

@@ -40,6 +40,7 @@ impl TimescaleDropper {
         let settings = format!(
             "BEGIN; SET LOCAL lock_timeout = '{}ms'; SET LOCAL statement_timeout = '1h'; \
              SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+             SET LOCAL application_name = 'timesweep dropper'; \
              SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog",
             self.lock_timeout.as_millis().max(1)
         );
@@ -105,7 +106,7 @@ impl TimescaleDropper {
     async fn ask_aggregates_again(&mut self, order: &DropOrder) -> Outcome<()> {
         let pending = aggregates::not_materialized(&mut self.connection, &self.catalog, Some(&order.dataset))
             .await
-            .map_err(|problem| DropFailure::Unknown(problem.to_string()))?;
+            .map_err(|error| failure(&error))?;
         let changes: Vec<(usize, Change)> = order
             .chunks
             .iter()

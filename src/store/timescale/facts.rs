@@ -5,21 +5,41 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 
-use crate::problem::Result;
+use crate::problem::{Kind, Problem, Result};
 use crate::retention::facts::{DatasetFacts, StoreFacts};
+use crate::retention::guard::activity;
 use crate::retention::name::DatasetName;
 use crate::store::Wanted;
+use crate::store::postgres::idle::Idle;
 use crate::store::postgres::rollback;
 
 use super::catalog::Catalog;
-use super::{aggregates, chunks, dependencies, hypertables, native, snapshot};
+use super::{aggregates, chunks, dependencies, hypertables, native, sizes, snapshot};
 
-pub async fn read(connection: &mut PgConnection, wanted: &Wanted) -> Result<StoreFacts> {
+pub async fn read(connection: &mut PgConnection, idle: &Idle, wanted: &Wanted) -> Result<StoreFacts> {
+    match read_in_snapshot(connection, idle, wanted).await {
+        Err(problem) if problem.kind == Kind::Busy => Err(name_the_drop(connection, problem).await),
+        facts => facts,
+    }
+}
+
+/// Sizes wait behind the locks of a drop at work: where that was too long, the drop is what people want to know.
+async fn name_the_drop(connection: &mut PgConnection, waited: Problem) -> Problem {
+    rollback(connection).await;
+    let others = dependencies::other_drops(connection).await.unwrap_or_default();
+    match activity::another_drop_is_running(&others) {
+        Some(refusal) => Problem::busy(refusal.sentence).cause(waited.sentence).hint(refusal.way_out),
+        None => waited,
+    }
+}
+
+async fn read_in_snapshot(connection: &mut PgConnection, idle: &Idle, wanted: &Wanted) -> Result<StoreFacts> {
     let catalog = snapshot(connection).await?;
     let our_now = Timestamp::now().as_microsecond();
     let mut datasets = hypertables::list(connection, wanted).await?;
     let not_datasets = hypertables::explain_missing(connection, &datasets, wanted).await?;
     attach(connection, &catalog, wanted, &mut datasets).await?;
+    sizes::attach(connection, idle, &mut datasets).await?;
     let other_drops = dependencies::other_drops(connection).await?;
     rollback(connection).await;
     Ok(StoreFacts {

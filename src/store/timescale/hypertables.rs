@@ -8,7 +8,7 @@ use crate::retention::facts::{DatasetFacts, NotADataset};
 use crate::retention::name::{DatasetName, RelationName, quote_identifier};
 use crate::retention::time_axis::TimeKind;
 use crate::store::Wanted;
-use crate::store::postgres::{column, read_failed};
+use crate::store::postgres::{column, in_plain_words, read_failed};
 
 /// The function that tells an integer table's now.
 type IntegerNow = RelationName;
@@ -101,15 +101,21 @@ async fn with_integer_now(
     sqlx::raw_sql("ROLLBACK TO SAVEPOINT integer_now").execute(&mut *connection).await.map_err(failed)?;
     match answer {
         Ok(now) => dataset.integer_now = now,
-        Err(error) => dataset.integer_now_error = Some(error.to_string()),
+        Err(error) => dataset.integer_now_error = Some(in_plain_words(&error)),
     }
     Ok(dataset)
 }
 
-const WHAT_IS_IT: &str = "SELECT CASE c.relkind WHEN 'r' THEN 'a plain table' WHEN 'p' THEN 'a partitioned table' \
+const WHAT_IS_IT: &str = "SELECT CASE c.relkind WHEN 'r' THEN coalesce((SELECT 'a chunk of ' || h.table_name \
+            FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent \
+            JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace \
+            JOIN _timescaledb_catalog.hypertable h ON h.schema_name = pn.nspname AND h.table_name = p.relname \
+            WHERE i.inhrelid = c.oid), 'a plain table') \
+       WHEN 'p' THEN 'a partitioned table' WHEN 'f' THEN 'a foreign table' \
+       WHEN 'i' THEN 'an index' WHEN 'S' THEN 'a sequence' \
        WHEN 'v' THEN CASE WHEN EXISTS (SELECT 1 FROM _timescaledb_catalog.continuous_agg a \
             WHERE a.user_view_schema = $1 AND a.user_view_name = $2) THEN 'a continuous aggregate' ELSE 'a view' END \
-       WHEN 'm' THEN 'a materialized view' ELSE 'no table' END \
+       WHEN 'm' THEN 'a materialized view' ELSE 'something else' END \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE n.nspname = $1 AND c.relname = $2";
 

@@ -1,0 +1,69 @@
+//! How a run works beside users: several connections on one table, and no error for a busy reader.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use super::at_work::{self, RULES};
+use super::ledger::{self, Ledger, dropped_items};
+use super::support::{Ran, TestDatabase, eventually};
+
+#[tokio::test]
+async fn two_connections_work_on_one_hypertable() {
+    let database = TestDatabase::new().await;
+    database.configuration(&format!("lock_timeout = \"250 ms\"\n{RULES}"));
+    database.daily_table("t", 12).await;
+    // Two locked chunks keep both connections waiting at the same time.
+    let chunks: Vec<String> = ledger::expired(&database).await.into_keys().take(2).collect();
+    let mut reader = database.connect().await;
+    reader.execute("BEGIN").await.expect("begin");
+    for chunk in chunks {
+        reader.execute(AssertSqlSafe(format!("SELECT count(*) FROM {chunk}"))).await.expect("read");
+    }
+    let run = at_work::start(&database);
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND application_name = 'timesweep dropper' AND wait_event_type = 'Lock'";
+    let mut watcher = database.connect().await;
+    eventually("two droppers wait at once", async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watcher).await.expect("activity") == 2
+    })
+    .await;
+    reader.execute("ROLLBACK").await.expect("rollback");
+    let report = Ran::from(run.wait_with_output().expect("the run ends")).with_code(0).json();
+    assert_eq!(dropped_items(&report), 8);
+    assert_eq!(Ledger::read(&database).await.chunks, 8);
+}
+
+#[tokio::test]
+async fn readers_of_the_newest_row_see_no_error_while_chunks_go() {
+    let database = TestDatabase::new().await;
+    database.configuration(RULES);
+    database.daily_table("t", 154).await;
+    let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let readers: Vec<tokio::task::JoinHandle<sqlx::Result<()>>> = (0..2)
+        .map(|_| {
+            let (stop, reads, url) = (Arc::clone(&stop), Arc::clone(&reads), database.url.clone());
+            tokio::spawn(async move {
+                let mut session = sqlx::PgConnection::connect(&url).await.expect("a session");
+                while !stop.load(Ordering::SeqCst) {
+                    session.execute("SELECT * FROM t ORDER BY ts DESC LIMIT 1").await?;
+                    reads.fetch_add(1, Ordering::SeqCst);
+                }
+                Ok::<(), sqlx::Error>(())
+            })
+        })
+        .collect();
+    eventually("the readers read", async || reads.load(Ordering::SeqCst) > 5).await;
+    let started_with = reads.load(Ordering::SeqCst);
+    let run = at_work::start(&database);
+    let ended = tokio::task::spawn_blocking(|| run.wait_with_output().expect("the run ends"));
+    let report = Ran::from(ended.await.expect("no panic")).with_code(0).json();
+    let during = reads.load(Ordering::SeqCst) - started_with;
+    stop.store(true, Ordering::SeqCst);
+    for reader in readers {
+        reader.await.expect("no panic").expect("no reader sees an error");
+    }
+    assert_eq!(dropped_items(&report), 150);
+    assert!(during > 0, "the readers went on while chunks went");
+}
