@@ -1,5 +1,7 @@
 //! The data of a scenario: hypertables with one chunk a day, so many of them expired.
 
+use std::fmt;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -115,6 +117,19 @@ impl Fixture {
         let days = KEPT_CHUNKS + self.expired / 2;
         let statement = format!("SELECT ({})::text", day_start(&days.to_string()));
         Ok(sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(connection).await?)
+    }
+}
+
+impl fmt::Display for Fixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tables > 1 {
+            write!(f, "{} hypertables × ", self.tables)?;
+        }
+        let size = match self.size {
+            ChunkSize::Tiny => "one row",
+            ChunkSize::Megabyte => "1 MB",
+        };
+        write!(f, "{} chunks of {size}", self.expired)
     }
 }
 

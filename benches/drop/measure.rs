@@ -62,7 +62,7 @@ pub struct Sides {
 }
 
 pub async fn both_sides(server: &Server, scenario: &Scenario, runs: u32) -> Outcome<Sides> {
-    eprintln!("bench: {}: preparing {}", scenario.name, scenario.about);
+    eprintln!("bench: {}: preparing {}", scenario.name, scenario.about());
     scenario.fixture.build(server).await?;
     let mut sides = Sides::default();
     for number in 1..=runs {

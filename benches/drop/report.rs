@@ -70,7 +70,7 @@ impl Table {
     /// Name and verdict stand in the first and the last row of the scenario.
     fn label(&mut self, scenario: &Scenario, verdicts: &[Verdict]) {
         let first = self.rows.len() - if scenario.users.is_empty() { 2 } else { 3 };
-        self.rows[first][0] = format!("**{}**: {}", scenario.name, scenario.about);
+        self.rows[first][0] = format!("**{}**: {}", scenario.name, scenario.about());
         let last = self.rows.len() - 1;
         let verdicts: Vec<String> = verdicts.iter().map(ToString::to_string).collect();
         self.rows[last][COLUMNS.len() - 1] = verdicts.join("<br>");

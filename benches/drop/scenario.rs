@@ -16,7 +16,7 @@ pub enum Task {
 #[derive(Debug, Clone)]
 pub struct Scenario {
     pub name: &'static str,
-    pub about: &'static str,
+    about: &'static str,
     pub task: Task,
     pub fixture: Fixture,
     pub users: &'static [User],
@@ -29,17 +29,17 @@ const MEBIBYTE: u64 = 1024 * 1024;
 
 pub const ALL: [Scenario; 7] = [
     Scenario {
-        about: "nobody there, 4 hypertables × 500 chunks of one row",
+        about: "nobody else there",
         checks: &[Check::Done, Check::TotalAtMost(1.1)],
         ..dropping("idle-tiny", Fixture::tiny(4, 500))
     },
     Scenario {
-        about: "nobody there, 4 hypertables × 500 chunks of 1 MB",
+        about: "nobody else there",
         checks: &[Check::Done, Check::TotalAtMost(1.1)],
         ..dropping("idle-1mb", Fixture { size: ChunkSize::Megabyte, ..Fixture::tiny(4, 500) })
     },
     Scenario {
-        about: "readers and a writer, 1,000 chunks",
+        about: "a writer and two readers",
         users: &User::ALL,
         checks: &[
             Check::Done,
@@ -50,31 +50,37 @@ pub const ALL: [Scenario; 7] = [
         ..dropping("latest-reader", Fixture::tiny(1, 1_000))
     },
     Scenario {
-        about: "the same, with a foreign key to a small table",
+        about: "a writer and two readers, a foreign key to a small table",
         users: &User::ALL,
         checks: &[Check::Done, Check::WriterAtMost(0.01)],
         ..dropping("foreign-key", Fixture { foreign_key: true, ..Fixture::tiny(1, 1_000) })
     },
     Scenario {
-        about: "the same with 300 chunks and a transaction of 5 s that has read one of them",
+        about: "the same and a transaction of 5 s that has read one chunk",
         users: &User::ALL,
         long_reader: Some(Duration::from_secs(5)),
         checks: &[Check::WriterAtMost(0.01), Check::OthersGoneBeforeLongReader],
         ..dropping("foreign-key-long-reader", Fixture { foreign_key: true, ..Fixture::tiny(1, 300) })
     },
     Scenario {
-        about: "readers and a writer, 5,000 chunks of one hypertable",
+        about: "a writer and two readers, default server settings",
         users: &User::ALL,
         checks: &[Check::Done, Check::NobodySees("53200")],
         ..dropping("many-chunks", Fixture::tiny(1, 5_000))
     },
     Scenario {
-        about: "`plan` of 10,000 chunks, against `show_chunks` and one query for their sizes",
+        about: "`plan` against `show_chunks` and one query for the sizes",
         task: Task::Plan,
         checks: &[Check::TotalAtMost(2.0), Check::PeakMemoryBelow(64 * MEBIBYTE)],
         ..dropping("plan", Fixture::tiny(1, 10_000))
     },
 ];
+
+impl Scenario {
+    pub fn about(&self) -> String {
+        format!("{}; {}", self.about, self.fixture)
+    }
+}
 
 const fn dropping(name: &'static str, fixture: Fixture) -> Scenario {
     Scenario { name, about: "", task: Task::Drop, fixture, users: &[], long_reader: None, checks: &[] }

@@ -87,9 +87,7 @@ async fn pending_work_of_an_aggregate_in_the_new_layout_counts_as_not_materializ
     assert_eq!(ranges().await, of_old_layout);
     database.run(LAYOUT_OF_2_29).await;
     assert_eq!(ranges().await, of_old_layout);
-    database
-        .run("INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_ranges VALUES (2, 30, 39)")
-        .await;
+    database.run("INSERT INTO _timescaledb_catalog.continuous_aggs_materialization_ranges VALUES (2, 30, 39)").await;
     assert_eq!(ranges().await, [of_old_layout[0], of_old_layout[1], TimeRange::new(30, 40)]);
 }
 

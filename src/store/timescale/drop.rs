@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgConnection, PgDatabaseError};
+use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use sqlx::{Executor, Row};
 
 use crate::crash_point;
@@ -230,12 +230,14 @@ fn difference(planned: &BTreeSet<String>, answered: &BTreeSet<String>) -> String
 /// What an error of the server means for the order.
 ///
 /// Only 55P03 (lock timeout), 40P01 (deadlock) and 40001 (serialization) can be tried again. An error
-/// without a SQLSTATE is a broken connection.
+/// without a SQLSTATE is a broken connection, and after a fatal one the server has ended the session.
 fn failure(error: &sqlx::Error) -> DropFailure {
     let Some(database) = database_error(error) else { return DropFailure::Unknown(error.to_string()) };
+    if matches!(database.severity(), PgSeverity::Fatal | PgSeverity::Panic) {
+        return DropFailure::Unknown(database.message().to_owned());
+    }
     match database.code() {
         "55P03" | "40P01" | "40001" => DropFailure::Waited(database.message().to_owned()),
-        code if code.starts_with("57P") => DropFailure::Unknown(database.message().to_owned()),
         code => DropFailure::Permanent { message: described(database), hint: hint_for(code) },
     }
 }
