@@ -24,7 +24,8 @@ fn sql_of_the_drivers() -> String {
 #[test]
 fn every_setting_is_made_with_set_local() {
     let sql = sql_of_the_drivers();
-    let settings: Vec<&str> = sql.match_indices("SET ").map(|(at, _)| &sql[at..sql.len().min(at + 40)]).collect();
+    let settings: Vec<&str> =
+        sql.match_indices("SET ").map(|(at, _)| &sql[at..sql.len().min(at + 40)]).collect();
     assert!(settings.len() > 5, "the search finds our settings");
     for setting in settings {
         assert!(setting.starts_with("SET LOCAL "), "{setting}");
@@ -37,9 +38,15 @@ fn every_setting_is_made_with_set_local() {
 #[test]
 fn nothing_is_dropped_truncated_or_ended_but_by_drop_chunks() {
     let sql = sql_of_the_drivers().to_uppercase();
-    for statement in
-        ["DROP TABLE", "TRUNCATE", "DELETE FROM", "CASCADE", "PG_TERMINATE_BACKEND", "PG_CANCEL_BACKEND", "ALTER TABLE"]
-    {
+    for statement in [
+        "DROP TABLE",
+        "TRUNCATE",
+        "DELETE FROM",
+        "CASCADE",
+        "PG_TERMINATE_BACKEND",
+        "PG_CANCEL_BACKEND",
+        "ALTER TABLE",
+    ] {
         assert!(!sql.contains(statement), "{statement}");
     }
     assert!(sql.contains("DROP_CHUNKS("));

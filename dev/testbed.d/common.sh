@@ -2,11 +2,20 @@
 # shellcheck disable=SC2034  # the other files use what is set here
 # Messages, the data folder and its lock, ports and passwords.
 
-SERVICES=(postgres mariadb influxdb rabbitmq)
+# Debian's release decides the versions. A release other than the usual one has a root and a data
+# folder of its own, so that both can run at the same time.
+SUITE=${TIMESWEEP_TESTBED_SUITE:-trixie}
+SERVICES=(postgres)
+SUFFIX=$UID
+case $SUITE in
+    trixie) POSTGRES_VERSION=17 SERVICES+=(mariadb influxdb rabbitmq) ;;
+    sid)    POSTGRES_VERSION=18 SUFFIX=sid-$UID ;;
+    *)      POSTGRES_VERSION= ;;
+esac
 
 CACHE_DIR="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/timesweep"
 PORTS_DIR="$CACHE_DIR/ports"
-TESTBED_DIR="${TIMESWEEP_TESTBED_DIR:-${TMPDIR:-/tmp}/timesweep-testbed-$UID}"
+TESTBED_DIR="${TIMESWEEP_TESTBED_DIR:-${TMPDIR:-/tmp}/timesweep-testbed-$SUFFIX}"
 TESTBED_DIR="$(realpath -m -s -- "$TESTBED_DIR")"
 
 STARTED_AT=${EPOCHREALTIME/[.,]/}

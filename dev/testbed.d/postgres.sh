@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# PostgreSQL 17 with TimescaleDB preloaded. The tests create their databases and the extension
+# PostgreSQL with TimescaleDB preloaded. The tests create their databases and the extension
 # themselves. Settings stay at the defaults (locks, fsync, timeouts): what is measured and
 # reproduced here has to be what users get.
 
-POSTGRES_BIN=/usr/lib/postgresql/17/bin
+POSTGRES_BIN=/usr/lib/postgresql/$POSTGRES_VERSION/bin
 
 postgres_url_name() { echo TIMESWEEP_TEST_POSTGRES_URL; }
 postgres_url() { echo "postgres://postgres:$(password_of postgres)@127.0.0.1:$(port_of postgres)/postgres"; }

@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # The private Debian root with the servers' packages, built once and cached.
 
-SUITE=trixie
-PACKAGES=(
-    postgresql-17 postgresql-17-timescaledb
-    mariadb-server
-    influxdb
-    rabbitmq-server
-)
+# shellcheck disable=SC2153  # SUITE, SERVICES and POSTGRES_VERSION are common.sh's
+PACKAGES=("postgresql-$POSTGRES_VERSION" "postgresql-$POSTGRES_VERSION-timescaledb")
+for service in "${SERVICES[@]}"; do
+    case $service in
+        mariadb)  PACKAGES+=(mariadb-server) ;;
+        influxdb) PACKAGES+=(influxdb) ;;
+        rabbitmq) PACKAGES+=(rabbitmq-server) ;;
+    esac
+done
 # Goes up when the way of building changes; like the package list, it is part of the name.
 RECIPE=1
 
@@ -130,8 +132,8 @@ install_tools() {
     for tool in mmdebstrap:mmdebstrap unshare:util-linux flock:util-linux setsid:util-linux mount:mount; do
         type -P "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
     done
-    # Older keyrings do not know the keys of the suite.
-    compgen -G "/usr/share/keyrings/debian-archive-$SUITE-*" >/dev/null \
+    # Older keyrings do not know the keys of the suite; sid is signed with those of the newest release.
+    compgen -G "/usr/share/keyrings/debian-archive-${SUITE/sid/trixie}-*" >/dev/null \
         || missing+=(debian-archive-keyring)
     (( ${#missing[@]} )) || return 0
     type -P apt-get >/dev/null \

@@ -14,7 +14,7 @@ use super::plan::ChunkPlan;
 use super::policy::{self, NoCutoff, Policy};
 use super::reason::{Decision, Reason};
 use super::rules::GuardSettings;
-use super::time_axis::{Position, TimeAxis};
+use super::time_axis::{Position, TimeAxis, TimeKind};
 
 /// What deciding needs beside the dataset itself.
 #[derive(Debug, Clone, Copy)]
@@ -62,13 +62,20 @@ fn first_reason(
 ) -> Reason {
     let chunk = &dataset.chunks[index];
     let Some(policy) = policy else { return Reason::NoPolicy };
-    cannot_be_judged(chunk, cutoff)
+    cannot_be_judged(dataset, chunk, cutoff)
         .or_else(|| kept_by_policy(chunk, policy, cutoff, ranks, index))
         .or_else(|| protected(dataset, chunk, ranks, index, around))
         .unwrap_or_else(|| let_go(policy, cutoff, ranks, index))
 }
 
-fn cannot_be_judged(chunk: &Chunk, cutoff: Option<&Result<Position, NoCutoff>>) -> Option<Reason> {
+fn cannot_be_judged(
+    dataset: &DatasetFacts,
+    chunk: &Chunk,
+    cutoff: Option<&Result<Position, NoCutoff>>,
+) -> Option<Reason> {
+    if let TimeKind::Other(name) = &dataset.kind {
+        return Some(Reason::NoCutoff { problem: NoCutoff::UnsupportedTimeType(name.clone()) });
+    }
     if let Some(Err(problem)) = cutoff {
         return Some(Reason::NoCutoff { problem: problem.clone() });
     }

@@ -5,6 +5,8 @@
 //! Invariant: no chunk is touched without an intent on disk, and every intent gets its outcome here or,
 //! where nobody can know it now, when the next run settles it.
 
+mod outcome;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,10 +21,9 @@ use crate::retention::guard;
 use crate::retention::model::{ChunkPart, StoreName};
 use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeAxis;
-use crate::state::{Intent, IntentId, IntentPart, Outcome, RunId, State};
-use crate::store::{Change, Driver, DropFailure, DropOrder, Dropper, RunnerLock};
+use crate::state::{Intent, IntentPart, RunId, State};
+use crate::store::{Driver, DropOrder, Dropper, RunnerLock};
 
-use super::gather::our_now;
 use super::queue::{Batch, Item, Next, Queue};
 
 /// Everything that the workers share.
@@ -237,164 +238,8 @@ impl Execution {
         }
     }
 
-    async fn handle(
-        &self,
-        lane: usize,
-        items: Vec<Item>,
-        answer: std::result::Result<(), DropFailure>,
-        took: Duration,
-        dropper: &mut Option<Box<dyn Dropper>>,
-    ) -> Result<()> {
-        match answer {
-            Ok(()) => {
-                self.queue().went_well(lane, items.len(), took);
-                self.finish_all(lane, items, |_| ItemOutcome::Dropped).await
-            }
-            Err(DropFailure::Waited(why)) => {
-                let given_up = self.queue().had_to_wait(lane, items, Instant::now());
-                self.report_blocked(lane, given_up, &why).await
-            }
-            Err(DropFailure::Changed(changes)) => self.handle_changes(lane, items, changes).await,
-            Err(DropFailure::Permanent { .. }) if items.len() > 1 => {
-                self.queue().try_alone(lane, items);
-                Ok(())
-            }
-            Err(DropFailure::Permanent { message, hint }) => {
-                self.queue().ended(lane);
-                self.finish_all(lane, items, |_| ItemOutcome::Failed {
-                    message: message.clone(),
-                    hint: hint.clone(),
-                })
-                .await
-            }
-            Err(DropFailure::Unknown(why)) => {
-                *dropper = None;
-                self.settle_unknown(lane, items, &why).await
-            }
-        }
-    }
-
-    async fn handle_changes(
-        &self,
-        lane: usize,
-        items: Vec<Item>,
-        changes: Vec<(usize, Change)>,
-    ) -> Result<()> {
-        let mut companions = Vec::new();
-        let mut ended = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
-            match changes.iter().find(|(changed, _)| *changed == index) {
-                Some((_, Change::Gone)) => ended.push((item, ItemOutcome::Gone)),
-                Some((_, Change::Differs(what))) => {
-                    ended.push((item, ItemOutcome::Changed { what: what.clone() }));
-                }
-                None => companions.push(item),
-            }
-        }
-        if ended.is_empty() {
-            return self.handle_unnamed_change(lane, companions).await;
-        }
-        self.queue().try_again(lane, companions);
-        self.finish_with(lane, ended).await
-    }
-
-    /// Something differs and the driver does not say what: each chunk is tried alone, then left alone.
-    async fn handle_unnamed_change(&self, lane: usize, items: Vec<Item>) -> Result<()> {
-        if items.len() > 1 {
-            self.queue().try_alone(lane, items);
-            return Ok(());
-        }
-        self.queue().ended(lane);
-        let what = "the store's answer differs from the plan";
-        self.finish_all(lane, items, |_| ItemOutcome::Changed { what: what.into() }).await
-    }
-
-    /// The session broke and nobody knows whether the transaction was committed: the store is asked. If it
-    /// cannot be asked, the intents stay open for the next run.
-    async fn settle_unknown(&self, lane: usize, items: Vec<Item>, why: &str) -> Result<()> {
-        let broken =
-            || Problem::new(crate::problem::Kind::Partial, "the connection to the store broke").cause(why);
-        let parts: Vec<ChunkPart> = items.iter().flat_map(|item| item.plan.chunk.parts.clone()).collect();
-        let there = match self.driver.still_there(&parts).await {
-            Ok(there) => there,
-            Err(problem) => {
-                self.queue().ended(lane);
-                let unknown = "the connection broke; the next run finds out whether it was dropped";
-                self.record(lane, items, |_| ItemOutcome::NotTried { why: unknown.into() });
-                return Err(broken().cause(problem.sentence).hint("run again when the store is back"));
-            }
-        };
-        let mut there = there.into_iter();
-        let (left, gone): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
-            there.by_ref().take(item.plan.chunk.parts.len()).filter(|there| *there).count() > 0
-        });
-        // A chunk that breaks every session must not be tried for ever: each break is one of its tries.
-        let given_up = self.queue().had_to_wait(lane, left, Instant::now());
-        self.finish_all(lane, gone, |_| ItemOutcome::Dropped).await?;
-        let failed = ItemOutcome::Failed {
-            message: format!("the connection broke at every try: {why}"),
-            hint: Some("see the server's log".into()),
-        };
-        self.finish_all(lane, given_up, |_| failed.clone()).await?;
-        // The runner's lock decides whether the run may go on: it lives in a session of its own.
-        self.lock.lock().await.verify().await.map_err(|problem| broken().cause(problem.sentence))
-    }
-
-    async fn report_blocked(&self, lane: usize, given_up: Vec<Item>, why: &str) -> Result<()> {
-        let dataset = self.queue().lane(lane).dataset.clone();
-        for item in given_up {
-            // Who is in the way is only for the report; without an answer the run goes on.
-            let blockers = self.driver.blockers(&dataset, &item.plan.chunk.parts).await.unwrap_or_default();
-            let outcome = ItemOutcome::Blocked { tries: item.tries, why: why.to_owned(), blockers };
-            self.finish(lane, item, outcome).await?;
-        }
-        Ok(())
-    }
-
-    async fn finish(&self, lane: usize, item: Item, outcome: ItemOutcome) -> Result<()> {
-        self.finish_with(lane, vec![(item, outcome)]).await
-    }
-
-    async fn finish_all(
-        &self,
-        lane: usize,
-        items: Vec<Item>,
-        outcome: impl Fn(&Item) -> ItemOutcome,
-    ) -> Result<()> {
-        let ended = items.into_iter().map(|item| {
-            let outcome = outcome(&item);
-            (item, outcome)
-        });
-        self.finish_with(lane, ended.collect()).await
-    }
-
-    /// Journals outcomes first, then counts them.
-    async fn finish_with(&self, lane: usize, ended: Vec<(Item, ItemOutcome)>) -> Result<()> {
-        let journaled: Vec<(IntentId, Outcome)> = ended
-            .iter()
-            .filter_map(|(item, outcome)| Some((item.intent?, for_journal(item, outcome))))
-            .collect();
-        let written = self.state.write_outcomes(&journaled, our_now(), None).await;
-        for (item, outcome) in ended {
-            self.record(lane, vec![item], |_| outcome.clone());
-        }
-        written
-    }
-
-    fn record(&self, lane: usize, items: Vec<Item>, outcome: impl Fn(&Item) -> ItemOutcome) {
-        let (_, axis) = self.names(lane);
-        for item in items {
-            let chunk = &item.plan.chunk;
-            let report = ItemReport {
-                chunk: chunk.label(),
-                range: chunk.range,
-                shown_range: axis.show_range(chunk.range),
-                bytes: chunk.bytes(),
-                outcome: outcome(&item),
-            };
-            self.progress.chunk_ended(&report);
-            self.results.lock().unwrap_or_else(PoisonError::into_inner).push((lane, report));
-        }
+    fn add_result(&self, lane: usize, report: ItemReport) {
+        self.results.lock().unwrap_or_else(PoisonError::into_inner).push((lane, report));
     }
 
     fn give_up(&self, problem: Problem) {
@@ -431,15 +276,4 @@ fn intent(dataset: &DatasetName, axis: &TimeAxis, item: &Item) -> Intent {
         bytes: chunk.bytes(),
         reason: item.plan.reason.sentence(axis),
     }
-}
-
-fn for_journal(item: &Item, outcome: &ItemOutcome) -> Outcome {
-    let why = match outcome {
-        ItemOutcome::Dropped => return Outcome::Dropped { bytes: item.plan.chunk.bytes() },
-        ItemOutcome::Gone => return Outcome::Gone,
-        ItemOutcome::Changed { what } => what.clone(),
-        ItemOutcome::Blocked { why, .. } | ItemOutcome::NotTried { why } => why.clone(),
-        ItemOutcome::Failed { message, .. } => message.clone(),
-    };
-    Outcome::NotDropped { why }
 }

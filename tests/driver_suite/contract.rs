@@ -3,7 +3,7 @@
 use timesweep::problem::Kind;
 use timesweep::retention::model::Chunk;
 use timesweep::retention::name::RelationName;
-use timesweep::store::{Change, DropFailure, Wanted};
+use timesweep::store::{Change, DropFailure, DropOrder, Dropper, Wanted};
 
 use super::ground::{Ground, chunks, facts, order, t, table};
 
@@ -30,6 +30,23 @@ on_every_ground! {
     a_locked_chunk_makes_the_order_wait_and_its_holder_is_named
     a_second_runner_is_busy_until_the_first_one_has_ended
     a_chunk_is_still_there_only_by_its_object_id_and_its_name
+}
+
+/// Sizes and estimates may change at any time on a real server.
+fn oids(chunks: &[Chunk]) -> Vec<u32> {
+    chunks.iter().flat_map(|chunk| chunk.parts.iter().map(|part| part.oid)).collect()
+}
+
+/// Tries again while somebody holds a lock: on a real server that may be an autovacuum.
+async fn until_free(dropper: &mut dyn Dropper, order: &DropOrder) -> Result<(), DropFailure> {
+    let mut answer = dropper.drop_chunks(order).await;
+    for _ in 0..20 {
+        if !matches!(answer, Err(DropFailure::Waited(_))) {
+            break;
+        }
+        answer = dropper.drop_chunks(order).await;
+    }
+    answer
 }
 
 async fn facts_are_complete_and_sorted(ground: &mut dyn Ground) {
@@ -59,15 +76,15 @@ async fn an_order_is_done_exactly(ground: &mut dyn Ground) {
     let bytes_before = ground.driver().total_bytes().await.expect("a size").expect("a size");
     let order = order(ground, &before[1..4]).await;
     let mut dropper = ground.driver().open_dropper().await.expect("a session");
-    assert_eq!(dropper.drop_chunks(&order).await, Ok(()));
-    let left: Vec<Chunk> = [&before[..1], &before[4..]].concat();
-    assert_eq!(chunks(ground).await, left);
+    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(()));
+    let left = oids(&[&before[..1], &before[4..]].concat());
+    assert_eq!(oids(&chunks(ground).await), left);
     let bytes_after = ground.driver().total_bytes().await.expect("a size").expect("a size");
     assert!(bytes_after < bytes_before, "{bytes_before} -> {bytes_after}");
     let again = dropper.drop_chunks(&order).await;
     let gone = (0..3).map(|index| (index, Change::Gone)).collect();
     assert_eq!(again, Err(DropFailure::Changed(gone)), "the same order again finds nothing");
-    assert_eq!(chunks(ground).await, left);
+    assert_eq!(oids(&chunks(ground).await), left);
 }
 
 async fn an_order_with_a_chunk_that_is_gone_is_not_done_at_all(ground: &mut dyn Ground) {
@@ -105,7 +122,7 @@ async fn a_locked_chunk_makes_the_order_wait_and_its_holder_is_named(ground: &mu
     let nobody = ground.driver().blockers(&t(), &before[0].parts).await.expect("blockers");
     assert!(nobody.is_empty(), "{nobody:?}");
     ground.release().await;
-    assert_eq!(dropper.drop_chunks(&order).await, Ok(()), "the same session can try again");
+    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(()), "the same session can try again");
     assert_eq!(chunks(ground).await.len(), 4);
 }
 

@@ -63,7 +63,8 @@ async fn refresh_policy(database: &TestDatabase, start_offset: &str) {
 /// How many chunks of `t` the plan drops and refuses.
 fn decided(database: &TestDatabase) -> (usize, usize) {
     let plan = database.ran(&["plan", "--output", "json"]).with_code(0).json();
-    let table = plan["datasets"].as_array().expect("datasets").iter().find(|dataset| dataset["name"]["name"] == "t");
+    let table =
+        plan["datasets"].as_array().expect("datasets").iter().find(|dataset| dataset["name"]["name"] == "t");
     let chunks = table.expect("t")["chunks"].as_array().expect("chunks");
     let count = |decision: &str| chunks.iter().filter(|chunk| chunk["decision"] == decision).count();
     (count("drop"), count("refuse"))
@@ -97,7 +98,11 @@ async fn a_refresh_that_reaches_into_a_chunk_refuses_it() {
     // The cutoff is at midnight three days ago, the refresh begins on the day before that.
     refresh_policy(&database, "'5 days'::text").await;
     let (dropped, refused) = decided(&database);
-    assert_eq!((dropped, refused), (4, 2), "what the refresh still reads is refused, what lies before it is not");
+    assert_eq!(
+        (dropped, refused),
+        (4, 2),
+        "what the refresh still reads is refused, what lies before it is not"
+    );
     refresh_policy(&database, "NULL::text").await;
     assert_eq!(decided(&database), (0, 6), "without a start it reads everything");
     refresh_policy(&database, "'1 day'::text").await;

@@ -14,7 +14,8 @@ pub fn driver(database: &TestDatabase) -> Arc<dyn Driver> {
     let url = database.file("url");
     std::fs::write(&url, &database.url).expect("a file for the url");
     let text = format!("[stores.main]\nurl = {{ file = {:?} }}", url.display().to_string());
-    store::open(&Config::parse(&text, "test", &Machine).expect("a configuration").stores[0]).expect("a driver")
+    store::open(&Config::parse(&text, "test", &Machine).expect("a configuration").stores[0])
+        .expect("a driver")
 }
 
 /// What a fresh driver says of a table in `public`.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
-use super::at_work::{self, RULES};
+use super::at_work::{self, AtWork, RULES};
 use super::ledger::{self, Ledger, dropped_items};
 use super::support::{Ran, TestDatabase, eventually};
 
@@ -33,6 +33,21 @@ async fn two_connections_work_on_one_hypertable() {
     let report = Ran::from(run.wait_with_output().expect("the run ends")).with_code(0).json();
     assert_eq!(dropped_items(&report), 8);
     assert_eq!(Ledger::read(&database).await.chunks, 8);
+}
+
+#[tokio::test]
+async fn nobody_queues_for_long_behind_a_drop_that_waits() {
+    let database = TestDatabase::new().await;
+    database.configuration(RULES);
+    let mut run = AtWork::start(&database).await;
+    let mut user = database.connect().await;
+    user.execute("SET statement_timeout = '1s'").await.expect("a setting of the user's own");
+    // Each of these wants a lock on the very chunk that the run waits for.
+    for _ in 0..100 {
+        user.execute("SELECT count(*) FROM t").await.expect("a reader of the whole table is not held up");
+    }
+    run.unlock().await;
+    run.ended().with_code(0);
 }
 
 #[tokio::test]

@@ -115,18 +115,19 @@ async fn a_range_around_a_held_chunk_stays_with_it() {
     assert!(plan.contains(&held), "{plan}");
     database.ran(&["run", "--apply"]).with_code(0);
     let left: Vec<Chunk> = direct::table(&database, "t").await.chunks;
-    assert_eq!(left.iter().map(|chunk| chunk.range).collect::<Vec<_>>(), [
-        chunks[1].range,
-        chunks[4].range,
-        chunks[5].range
-    ]);
+    assert_eq!(
+        left.iter().map(|chunk| chunk.range).collect::<Vec<_>>(),
+        [chunks[1].range, chunks[4].range, chunks[5].range]
+    );
 }
 
 #[tokio::test]
 async fn a_sibling_that_appears_after_the_plan_rolls_the_drop_back() {
     let database = TestDatabase::new().await;
     partitioned_table(&database, "t", 3, 0).await;
-    database.run("INSERT INTO t SELECT now() - day * interval '1 day', 1, 1 FROM generate_series(0, 5) day").await;
+    database
+        .run("INSERT INTO t SELECT now() - day * interval '1 day', 1, 1 FROM generate_series(0, 5) day")
+        .await;
     let table = direct::table(&database, "t").await;
     assert_eq!(table.chunks[0].parts.len(), 1);
     // Rows of other devices arrive late, in a range that is to go.
@@ -137,7 +138,11 @@ async fn a_sibling_that_appears_after_the_plan_rolls_the_drop_back() {
     let Err(DropFailure::Changed(changes)) = &answer else { panic!("{answer:?}") };
     let [(0, Change::Differs(what))] = changes.as_slice() else { panic!("{changes:?}") };
     assert!(what.contains("as well"), "{what}");
-    assert_eq!(database.chunks("t").await, 8, "nothing is dropped, neither the new rows nor the planned ones");
+    assert_eq!(
+        database.chunks("t").await,
+        8,
+        "nothing is dropped, neither the new rows nor the planned ones"
+    );
 }
 
 #[tokio::test]

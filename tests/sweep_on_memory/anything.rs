@@ -69,7 +69,7 @@ async fn world_of(scenario: &Scenario) -> World {
 /// Each planned chunk, by name, with the object id that the test knows it by.
 async fn planned(world: &World) -> BTreeMap<String, u32> {
     let plan = world.plan().await;
-    let going = plan.datasets.iter().flat_map(|dataset| dataset.going());
+    let going = plan.datasets.iter().flat_map(timesweep::retention::plan::DatasetPlan::going);
     going.map(|going| (going.chunk.label(), going.chunk.parts[0].oid)).collect()
 }
 

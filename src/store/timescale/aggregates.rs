@@ -51,7 +51,7 @@ macro_rules! not_materialized {
 }
 
 pub const NOT_MATERIALIZED: &str = not_materialized!("");
-/// 2.29 keeps pending work in a table of its own.
+/// Newer versions keep pending work in a table of its own.
 pub const NOT_MATERIALIZED_WITH_RANGES: &str = not_materialized!(
     " UNION ALL SELECT r.lowest_modified_value, r.greatest_modified_value \
        FROM _timescaledb_catalog.continuous_aggs_materialization_ranges r WHERE r.materialization_id = a.mat_hypertable_id"

@@ -13,9 +13,11 @@ use crate::store::postgres::{column, in_plain_words, read_failed};
 /// The function that tells an integer table's now.
 type IntegerNow = RelationName;
 
+/// Where a function makes a time of the column's values, ranges and bounds are of the function's type.
 const LIST: &str = "SELECT h.hypertable_schema::text AS schema, h.hypertable_name::text AS name, h.owner::text AS owner, \
        pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE') AS droppable, h.num_dimensions::int4 AS dimensions, \
-       pg_catalog.format_type(d.column_type, NULL) AS time_type, \
+       pg_catalog.format_type(d.column_type, NULL) \
+         || CASE WHEN t.partitioning_func IS NULL THEN '' ELSE ' through a function' END AS time_type, \
        coalesce(d.integer_interval, (extract(epoch FROM d.time_interval) * 1000000)::bigint) AS chunk_interval, \
        t.integer_now_func_schema::text AS now_schema, t.integer_now_func::text AS now_name, \
        (SELECT count(*) FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) AS relations \
