@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
+use tokio::task::JoinHandle;
 
 use super::at_work::{self, AtWork, RULES};
 use super::ledger::{self, Ledger, dropped_items};
@@ -50,35 +52,52 @@ async fn nobody_queues_for_long_behind_a_drop_that_waits() {
     run.ended().with_code(0);
 }
 
+/// One query of the newest row, as dashboards have it.
+async fn read_newest(session: &mut PgConnection) -> sqlx::Result<()> {
+    session.execute("SELECT * FROM t ORDER BY ts DESC LIMIT 1").await.map(|_| ())
+}
+
+/// A transaction that walks back through time: it locks chunks in the other order than a drop does.
+async fn walk_back(session: &mut PgConnection) -> sqlx::Result<()> {
+    session.execute("BEGIN").await?;
+    for day in (4..154).step_by(10) {
+        let day = format!("date_trunc('day', now()) - interval '{day} days'");
+        let query = format!("SELECT count(*) FROM t WHERE ts >= {day} AND ts < {day} + interval '1 day'");
+        session.execute(AssertSqlSafe(query)).await?;
+    }
+    session.execute("COMMIT").await.map(|_| ())
+}
+
 #[tokio::test]
-async fn readers_of_the_newest_row_see_no_error_while_chunks_go() {
+async fn readers_see_no_error_while_chunks_go() {
     let database = TestDatabase::new().await;
     database.configuration(RULES);
     database.daily_table("t", 154).await;
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let readers: Vec<tokio::task::JoinHandle<sqlx::Result<()>>> = (0..2)
-        .map(|_| {
+    let readers: Vec<JoinHandle<sqlx::Result<()>>> = (0..2)
+        .map(|number| {
             let (stop, reads, url) = (Arc::clone(&stop), Arc::clone(&reads), database.url.clone());
             tokio::spawn(async move {
-                let mut session = sqlx::PgConnection::connect(&url).await.expect("a session");
+                let mut session = PgConnection::connect(&url).await?;
                 while !stop.load(Ordering::SeqCst) {
-                    session.execute("SELECT * FROM t ORDER BY ts DESC LIMIT 1").await?;
+                    if number == 0 {
+                        read_newest(&mut session).await?;
+                    } else {
+                        walk_back(&mut session).await?;
+                    }
                     reads.fetch_add(1, Ordering::SeqCst);
                 }
-                Ok::<(), sqlx::Error>(())
+                Ok(())
             })
         })
         .collect();
     eventually("the readers read", async || reads.load(Ordering::SeqCst) > 5).await;
-    let started_with = reads.load(Ordering::SeqCst);
     let run = at_work::start(&database);
     let ended = tokio::task::spawn_blocking(|| run.wait_with_output().expect("the run ends"));
     let report = Ran::from(ended.await.expect("no panic")).with_code(0).json();
-    let during = reads.load(Ordering::SeqCst) - started_with;
     stop.store(true, Ordering::SeqCst);
     for reader in readers {
         reader.await.expect("no panic").expect("no reader sees an error");
     }
     assert_eq!(dropped_items(&report), 150);
-    assert!(during > 0, "the readers went on while chunks went");
 }
