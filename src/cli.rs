@@ -4,6 +4,8 @@
 //! goes to standard output, problems to standard error; with `--output json` the last line of standard
 //! output is one JSON object.
 
+use std::fmt;
+use std::ops::Deref;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -47,7 +49,7 @@ pub struct Common {
     store: Option<String>,
     /// Work without a configuration: the database, as postgres://user@host:port/database
     #[arg(long, global = true, value_name = "URL", env = "TIMESWEEP_URL", hide_env_values = true)]
-    url: Option<String>,
+    url: Option<SecretUrl>,
     /// Without a configuration: the table, as schema.table
     #[arg(long, global = true, value_name = "TABLE", conflicts_with_all = ["config", "store"])]
     table: Option<String>,
@@ -65,6 +67,30 @@ pub struct Common {
     output: Output,
     #[arg(skip)]
     url_was_typed: bool,
+}
+
+/// A URL that may hold a password: it is read as text, and no formatting shows it.
+#[derive(Clone)]
+struct SecretUrl(String);
+
+impl From<String> for SecretUrl {
+    fn from(url: String) -> Self {
+        Self(url)
+    }
+}
+
+impl Deref for SecretUrl {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[REDACTED]")
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -146,5 +172,19 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Explain(args) => explain::explain(common, &args).await,
         Verb::Hold(verb) => hold::hold(common, verb).await,
         Verb::Report(args) => report::report(common, &args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_shown_without_the_url() {
+        let url = "postgres://me:geheim@127.0.0.1:1/db";
+        let cli = Cli::try_parse_from(["timesweep", "--url", url, "check"]).expect("arguments");
+        assert_eq!(cli.common.url.as_deref(), Some(url));
+        let shown = format!("{cli:?}");
+        assert!(shown.contains("[REDACTED]") && !shown.contains("geheim"), "{shown}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Every fallible function above the drivers returns a [`Problem`]. Its kind decides the exit code
 //! (`cli/exit.rs`), so a new failure has to say what it means for a scheduler.
-//! Invariant: no secret ever enters a sentence, a cause or a hint.
+//! Invariant: no secret ever enters a sentence, a cause or a hint; shown, each of them is one line
+//! that steers no terminal, whatever a server put into it.
 
 use std::fmt;
 
@@ -89,14 +90,32 @@ impl Problem {
     }
 }
 
+/// Text from elsewhere (a server, a catalog, another user) as one line that steers no terminal: what
+/// breaks a line becomes a blank, any other control character and direction mark is shown by its number.
+pub fn printable(text: impl fmt::Display) -> String {
+    let shown = |whole: String, letter: char| match letter {
+        '\n' | '\r' | '\t' => whole + " ",
+        letter if is_unprintable(letter) => whole + &letter.escape_unicode().to_string(),
+        letter => whole + letter.encode_utf8(&mut [0; 4]),
+    };
+    text.to_string().chars().fold(String::new(), shown)
+}
+
+/// The same characters that `retention/name.rs` shows by their numbers; a test in `report/text.rs`
+/// holds the two together, since neither module may use the other.
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.sentence)?;
+        f.write_str(&printable(&self.sentence))?;
         for cause in &self.causes {
-            write!(f, "\n  because: {cause}")?;
+            write!(f, "\n  because: {}", printable(cause))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\nhint: {hint}")?;
+            write!(f, "\nhint: {}", printable(hint))?;
         }
         Ok(())
     }
@@ -116,5 +135,12 @@ mod tests {
             problem.to_string(),
             "the file cannot be read\n  because: no such file\nhint: name another one"
         );
+    }
+
+    #[test]
+    fn text_from_elsewhere_breaks_no_line_and_steers_no_terminal() {
+        let problem = Problem::refused("a\u{1b}[31m").cause("b\r\nhint: x\u{202e}").hint("c\u{9b}\td");
+        assert_eq!(problem.to_string(), "a\\u{1b}[31m\n  because: b  hint: x\\u{202e}\nhint: c\\u{9b} d");
+        assert_eq!(printable("Größe 表 😀 \\ \"'"), "Größe 表 😀 \\ \"'");
     }
 }

@@ -53,11 +53,14 @@ pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8>
         exit_code: exit::of_verdict,
     };
     let report = pass.apply(order).await;
-    if let Some(state) = Arc::into_inner(state) {
-        state.close().await?;
-    }
     let report = report?;
     output::print(common.output, || text::render(&report), &report)?;
+    if let Some(state) = Arc::into_inner(state)
+        && let Err(problem) = state.close().await
+    {
+        // Everything is on disk already; the next run reads the side files as well.
+        output::note(&problem.to_string());
+    }
     Ok(exit::of_verdict(report.verdict))
 }
 

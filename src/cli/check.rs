@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Common, exit, open, output};
-use crate::problem::Result;
-use crate::report::plan_text::{run_refusals, source_of, table_refusals};
+use crate::problem::{Result, printable};
+use crate::report::plan_text::{all_refusals, run_refusals, source_of, table_refusals};
 use crate::report::table::{counted, indented, number, plain};
 use crate::retention::facts::StoreFacts;
 use crate::retention::plan::{DatasetPlan, Plan};
@@ -89,7 +89,7 @@ fn checked_table(dataset: &DatasetPlan) -> CheckedTable {
         chunks: dataset.chunks.len(),
         policy: dataset.policy.as_ref().map_or_else(|| "none, everything stays".into(), ToString::to_string),
         source: dataset.policy.as_ref().map_or_else(String::new, |policy| source_of(policy, dataset)),
-        refusals: dataset.refusals.clone(),
+        refusals: all_refusals(dataset),
         warnings: dataset.warnings.clone(),
     }
 }
@@ -97,10 +97,14 @@ fn checked_table(dataset: &DatasetPlan) -> CheckedTable {
 fn render(checked: &Checked) -> String {
     let mut text = format!(
         "store {}: {}\n  {}\n  state: {}\n  role {}:\n",
-        checked.store, checked.server, checked.identity, checked.state, checked.role
+        checked.store,
+        printable(&checked.server),
+        printable(&checked.identity),
+        printable(&checked.state),
+        printable(&checked.role)
     );
     for privilege in &checked.privileges {
-        let _ = writeln!(text, "    {privilege}");
+        let _ = writeln!(text, "    {}", printable(privilege));
     }
     text.push('\n');
     text.push_str(&table_of(&checked.tables));
@@ -110,14 +114,14 @@ fn render(checked: &Checked) -> String {
         let _ = writeln!(text, "\n{}", table.table);
         text.push_str(&table_refusals(&table.refusals));
         for warning in &table.warnings {
-            let _ = writeln!(text, "  warning: {warning}");
+            let _ = writeln!(text, "  warning: {}", printable(warning));
         }
     }
     if !checked.advice.is_empty() {
         text.push('\n');
     }
     for advice in &checked.advice {
-        let _ = writeln!(text, "warning: {advice}");
+        let _ = writeln!(text, "warning: {}", printable(advice));
     }
     text.push_str(&run_refusals(&checked.refusals));
     text
@@ -131,10 +135,10 @@ fn table_of(tables: &[CheckedTable]) -> String {
     for checked in tables {
         table.add_row(vec![
             comfy_table::Cell::new(&checked.table),
-            comfy_table::Cell::new(&checked.time),
+            comfy_table::Cell::new(printable(&checked.time)),
             number(checked.chunks),
-            comfy_table::Cell::new(&checked.policy),
-            comfy_table::Cell::new(&checked.source),
+            comfy_table::Cell::new(printable(&checked.policy)),
+            comfy_table::Cell::new(printable(&checked.source)),
         ]);
     }
     indented(&table)

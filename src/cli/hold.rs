@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::target::{self, Target};
 use super::{Common, exit, open, output};
-use crate::problem::{Problem, Result};
+use crate::problem::{Problem, Result, printable};
 use crate::report::table::{indented, minute, number, plain};
 use crate::retention::span::RetentionSpan;
 use crate::state::{HoldRecord, NewHold, State};
@@ -64,6 +64,7 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     };
     let hold = NewHold {
         store: opened.store.name.clone(),
+        identity: facts.identity.clone(),
         dataset,
         chunk,
         author: args.author.clone(),
@@ -75,7 +76,11 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     let id = state.add_hold(&hold).await?;
     state.close().await?;
     let target = hold.chunk.as_ref().unwrap_or(&hold.dataset);
-    output::print(common.output, || format!("hold {id} on {target}\n"), &json!({ "hold": id }))?;
+    output::print(
+        common.output,
+        || format!("hold {id} on {target}, kept in {}\n", opened.state_path.display()),
+        &json!({ "hold": id }),
+    )?;
     Ok(exit::DONE)
 }
 
@@ -125,11 +130,11 @@ fn table_of(holds: &[HoldRecord]) -> String {
         let hold = &record.hold;
         table.add_row(vec![
             number(hold.id),
-            comfy_table::Cell::new(&record.store),
+            comfy_table::Cell::new(printable(&record.store)),
             comfy_table::Cell::new(target_of(record)),
-            comfy_table::Cell::new(&hold.author),
+            comfy_table::Cell::new(printable(&hold.author)),
             comfy_table::Cell::new(end_of(record)),
-            comfy_table::Cell::new(&hold.reason),
+            comfy_table::Cell::new(printable(&hold.reason)),
         ]);
     }
     indented(&table)

@@ -46,6 +46,13 @@ pub async fn existing_state(path: &Path) -> Result<Option<State>> {
 /// The command line's own store wins where any of its arguments was typed, then a file, then the
 /// environment's URL.
 fn configuration(common: &Common) -> Result<Config> {
+    if let (Some(path), true) = (&common.config, common.url_was_typed) {
+        return Err(Problem::usage(format!(
+            "--url is typed, and {} is the configuration: which database is meant?",
+            path.display()
+        ))
+        .hint("leave one of them out; TIMESWEEP_CONFIG in the environment counts as --config"));
+    }
     if let Some(path) = &common.config {
         return Config::read(path);
     }

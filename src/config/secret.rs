@@ -64,16 +64,29 @@ pub(super) fn read_password(
     read_named(&setting.section(&schema::PASSWORD, &setting.place)?, secrets)
 }
 
-/// Refuses what is no PostgreSQL URL; `fault` adds the place to what it is told.
+/// Refuses what is no PostgreSQL URL, or one that would be cut in the middle of its password; `fault` adds the place to what it is told.
 pub(super) fn checked_url(
     url: SecretString,
     fault: impl FnOnce(&str) -> Problem,
 ) -> problem::Result<SecretString> {
     let text = url.expose_secret();
-    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Ok(url);
+    if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
+        return Err(fault(" is not a postgres:// URL").hint("write postgres://user@host:5432/database"));
     }
-    Err(fault(" is not a postgres:// URL").hint("write postgres://user@host:5432/database"))
+    if has_at_behind_host(text) {
+        return Err(fault(BROKEN_PASSWORD).hint(WHOLE_PASSWORD));
+    }
+    Ok(url)
+}
+
+const BROKEN_PASSWORD: &str = " has an `@` behind its first `/`, `?` or `#`, so that a part of a password could be taken for the host or the database";
+const WHOLE_PASSWORD: &str = "percent-encode these characters (`/` is %2F, `@` is %40, `?` is %3F, `#` is %23), or leave the password out of the URL and use `password = { file = \"…\" }` or PGPASSWORD";
+
+/// `postgres://me:12/ss@host/db` reads as the host `me`, its port 12 and the database `ss@host/db`, which
+/// errors would show.
+fn has_at_behind_host(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.find(['/', '?', '#']).is_some_and(|end| rest[end..].contains('@'))
 }
 
 fn read_named(section: &Section<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
@@ -189,6 +202,40 @@ mod tests {
             "",
         ] {
             assert!(!url_has_password(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_would_be_cut_inside_its_password_is_refused_without_repeating_it() {
+        for url in [
+            "postgres://me:12/geheim@127.0.0.1:1/db",
+            "postgresql://me:12?geheim@127.0.0.1:1/db",
+            "postgres://me:12#geheim@127.0.0.1:1/db",
+            "postgres://me:1@2/geheim@127.0.0.1:1/db",
+            "postgres://me:/geheim@127.0.0.1:1/db",
+            "postgres://me/geheim@127.0.0.1:1/db",
+        ] {
+            let given = || SecretString::from(url);
+            let in_file = checked_url(given(), |said| Problem::usage(format!("`url`{said}"))).expect_err(url);
+            let from_outside =
+                crate::config::Config::from_command_line(given(), None, None, None).expect_err(url);
+            for problem in [in_file, from_outside] {
+                let shown = format!("{problem} {problem:?}");
+                assert!(shown.contains("`@` behind") && shown.contains("%2F"), "{shown}");
+                assert!(!shown.contains("geheim") && !shown.contains("127"), "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_url_with_an_encoded_password_is_used() {
+        for url in [
+            "postgres://me:12%2Fgeheim%40@127.0.0.1:1/db",
+            "postgres://me:p@ss@host/db?sslmode=require",
+            "postgres:///db?host=/var/run/postgresql&user=me",
+            "postgres://host",
+        ] {
+            assert!(checked_url(url.into(), |said| Problem::usage(said)).is_ok(), "{url}");
         }
     }
 

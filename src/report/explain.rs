@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::problem::printable;
 use crate::retention::plan::{ChunkPlan, DatasetPlan};
 use crate::retention::reason::Decision;
 
@@ -19,11 +20,11 @@ pub struct Explanation {
 }
 
 pub fn render(explanation: &Explanation) -> String {
-    let mut text = format!("{}\n", explanation.target);
+    let mut text = format!("{}\n", printable(&explanation.target));
     for (number, step) in (1..).zip(&explanation.steps) {
-        let _ = writeln!(text, "  {number}. {step}");
+        let _ = writeln!(text, "  {number}. {}", printable(step));
     }
-    let _ = writeln!(text, "  => {}", explanation.conclusion);
+    let _ = writeln!(text, "  => {}", printable(&explanation.conclusion));
     text
 }
 

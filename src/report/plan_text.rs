@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use crate::problem::printable;
 use crate::retention::guard::Refusal;
 use crate::retention::model::ByteCount;
 use crate::retention::plan::{ChunkPlan, DatasetPlan, Plan};
@@ -18,8 +19,8 @@ pub fn render(plan: &Plan, every_chunk: bool) -> String {
         "plan {} for store {}: {}\n{}, its clock says {} UTC\n",
         plan.id,
         plan.store,
-        plan.identity,
-        plan.server,
+        printable(&plan.identity),
+        printable(&plan.server),
         minute(plan.now)
     );
     for dataset in &plan.datasets {
@@ -28,7 +29,7 @@ pub fn render(plan: &Plan, every_chunk: bool) -> String {
     }
     text.push('\n');
     for warning in &plan.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "warning: {}", printable(warning));
     }
     text.push_str(&run_refusals(&plan.refusals));
     text.push_str(&totals(plan));
@@ -36,17 +37,22 @@ pub fn render(plan: &Plan, every_chunk: bool) -> String {
 }
 
 fn render_dataset(dataset: &DatasetPlan, every_chunk: bool) -> String {
-    let mut text = format!("{}: {}\n", dataset.name, policy_of(dataset));
+    let mut text = format!("{}: {}\n", dataset.name, printable(policy_of(dataset)));
     if dataset.chunks.is_empty() {
         text.push_str("  no chunks\n");
     } else {
         text.push_str(&chunk_table(dataset, every_chunk));
     }
     for warning in &dataset.warnings {
-        let _ = writeln!(text, "  warning: {warning}");
+        let _ = writeln!(text, "  warning: {}", printable(warning));
     }
-    text.push_str(&table_refusals(&dataset.refusals));
+    text.push_str(&table_refusals(&all_refusals(dataset)));
     text
+}
+
+/// What refuses the table, and what refuses single chunks of it.
+pub fn all_refusals(dataset: &DatasetPlan) -> Vec<Refusal> {
+    dataset.refusals.iter().cloned().chain(dataset.refused_chunks()).collect()
 }
 
 /// `drop after 30 days, by the configuration`; the pattern is named where it is not the table's own name.
@@ -83,10 +89,10 @@ fn chunk_table(dataset: &DatasetPlan, every_chunk: bool) -> String {
         table.add_row(vec![
             comfy_table::Cell::new(first.decision.word()),
             chunks,
-            comfy_table::Cell::new(range),
+            comfy_table::Cell::new(printable(range)),
             number(bytes_of(group)),
             number(rows_of(group)),
-            comfy_table::Cell::new(first.reason.sentence(&dataset.axis)),
+            comfy_table::Cell::new(printable(first.reason.sentence(&dataset.axis))),
             comfy_table::Cell::new(goes(group)),
         ]);
     }
@@ -144,7 +150,8 @@ pub fn table_refusals(refusals: &[Refusal]) -> String {
 
 fn indented_refusals(indent: &str, refusals: &[Refusal]) -> String {
     let lines = |refusal: &Refusal| {
-        format!("{indent}refused: {}\n{indent}  hint: {}\n", refusal.sentence, refusal.way_out)
+        let (sentence, way_out) = (printable(&refusal.sentence), printable(&refusal.way_out));
+        format!("{indent}refused: {sentence}\n{indent}  hint: {way_out}\n")
     };
     refusals.iter().map(lines).collect()
 }

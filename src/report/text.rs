@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::problem::printable;
 use crate::retention::drift::DriftKind;
+use crate::retention::facts::Blocker;
 
 use super::plan_text::{run_refusals, table_refusals};
 use super::table::{counted, indented, minute, number, plain};
@@ -39,7 +41,7 @@ fn headline(report: &Report) -> String {
         report.command,
         report.store,
         outcome(report),
-        report.identity,
+        printable(&report.identity),
         minute(report.started_at),
     )
 }
@@ -47,17 +49,17 @@ fn headline(report: &Report) -> String {
 fn troubles(report: &Report) -> String {
     let mut text = String::new();
     if let Some(why) = &report.stopped {
-        let _ = writeln!(text, "stopped early: {why}");
+        let _ = writeln!(text, "stopped early: {}", printable(why));
     }
     text.push_str(&run_refusals(&report.refusals));
     for warning in &report.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "warning: {}", printable(warning));
     }
     for dataset in report.datasets.iter().filter(|d| !d.refusals.is_empty() || !d.warnings.is_empty()) {
         let _ = writeln!(text, "{}", dataset.name);
         text.push_str(&table_refusals(&dataset.refusals));
         for warning in &dataset.warnings {
-            let _ = writeln!(text, "  warning: {warning}");
+            let _ = writeln!(text, "  warning: {}", printable(warning));
         }
     }
     separated(text)
@@ -71,7 +73,8 @@ fn settled(report: &Report) -> String {
     let mut text = String::new();
     for item in &report.settled {
         let what = if item.dropped { "was dropped" } else { "is still there" };
-        let _ = writeln!(text, "run {} was cut off: {} of {} {what}", item.run, item.chunk, item.dataset);
+        let chunk = printable(&item.chunk);
+        let _ = writeln!(text, "run {} was cut off: {chunk} of {} {what}", item.run, item.dataset);
     }
     separated(text)
 }
@@ -82,17 +85,18 @@ fn drifts(report: &Report) -> String {
         let first = &alike[0];
         let what = match &first.what {
             DriftKind::Gone => "skipped, gone already".to_owned(),
-            DriftKind::Changed(what) => format!("left out, {what}"),
+            DriftKind::Changed(what) => format!("left out, {}", printable(what)),
         };
         let more = match alike.len() - 1 {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        let _ = writeln!(text, "{}{more} of {}: {what}", first.chunk, first.dataset);
+        let _ = writeln!(text, "{}{more} of {}: {what}", printable(&first.chunk), first.dataset);
     }
     for dataset in &report.datasets {
         for left in &dataset.left_out {
-            let _ = writeln!(text, "{} of {}: left out, {}", left.chunk, dataset.name, left.reason);
+            let (chunk, reason) = (printable(&left.chunk), printable(&left.reason));
+            let _ = writeln!(text, "{chunk} of {}: left out, {reason}", dataset.name);
         }
     }
     separated(text)
@@ -125,36 +129,35 @@ fn stayed(report: &Report) -> String {
 }
 
 fn stayed_line(dataset: &DatasetReport, item: &ItemReport) -> String {
-    let head = format!("{} of {} ({})", item.chunk, dataset.name, item.shown_range);
+    let range = printable(&item.shown_range);
+    let head = format!("{} of {} ({range})", printable(&item.chunk), dataset.name);
     match &item.outcome {
         ItemOutcome::Dropped => String::new(),
         ItemOutcome::Gone => format!("{head}: somebody else dropped it\n"),
-        ItemOutcome::Changed { what } => format!("{head}: left alone, {what}\n"),
-        ItemOutcome::NotTried { why } => format!("{head}: not tried, {why}\n"),
+        ItemOutcome::Changed { what } => format!("{head}: left alone, {}\n", printable(what)),
+        ItemOutcome::NotTried { why } => format!("{head}: not tried, {}\n", printable(why)),
         ItemOutcome::Failed { message, hint } => {
-            let hint = hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
-            format!("{head}: failed, {message}\n{hint}")
+            let hint = hint.as_ref().map(|hint| format!("  hint: {}\n", printable(hint))).unwrap_or_default();
+            format!("{head}: failed, {}\n{hint}", printable(message))
         }
         ItemOutcome::Blocked { tries, why, blockers } => {
-            let mut text = format!(
-                "{head}: still locked after {}, {why}\n",
-                if *tries == 1 { "1 try".into() } else { format!("{tries} tries") }
-            );
-            for blocker in blockers {
-                let _ = writeln!(
-                    text,
-                    "  blocked by process {} of role {} ({}, {}, for {} s): {}",
-                    blocker.pid,
-                    blocker.role,
-                    blocker.backend,
-                    blocker.state,
-                    blocker.age_seconds,
-                    blocker.statement
-                );
-            }
-            text
+            let tries = if *tries == 1 { "1 try".into() } else { format!("{tries} tries") };
+            let blockers: String = blockers.iter().map(blocker_line).collect();
+            format!("{head}: still locked after {tries}, {}\n{blockers}", printable(why))
         }
     }
+}
+
+fn blocker_line(blocker: &Blocker) -> String {
+    format!(
+        "  blocked by process {} of role {} ({}, {}, for {} s): {}\n",
+        blocker.pid,
+        printable(&blocker.role),
+        printable(&blocker.backend),
+        printable(&blocker.state),
+        blocker.age_seconds,
+        printable(&blocker.statement)
+    )
 }
 
 fn totals(report: &Report) -> String {
@@ -170,4 +173,85 @@ fn totals(report: &Report) -> String {
         _ => "the database's size is unknown".into(),
     };
     format!("{dropped}; {size}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
+    use crate::retention::name::RelationName;
+    use crate::retention::time_axis::TimeRange;
+
+    const NASTY: &str = "a\u{1b}]0;x\u{7}b\nerror: c\u{202e}";
+
+    fn item(outcome: ItemOutcome) -> ItemReport {
+        let range = TimeRange { start: 0, end: 1 };
+        ItemReport { chunk: NASTY.into(), range, shown_range: NASTY.into(), bytes: None, outcome }
+    }
+
+    fn items() -> Vec<ItemReport> {
+        let text = || NASTY.to_owned();
+        let blocker = Blocker {
+            pid: 1,
+            role: text(),
+            backend: text(),
+            state: text(),
+            age_seconds: 1,
+            statement: text(),
+        };
+        vec![
+            item(ItemOutcome::Changed { what: text() }),
+            item(ItemOutcome::NotTried { why: text() }),
+            item(ItemOutcome::Failed { message: text(), hint: Some(text()) }),
+            item(ItemOutcome::Blocked { tries: 2, why: text(), blockers: vec![blocker] }),
+        ]
+    }
+
+    fn nasty_report() -> Report {
+        let dataset = DatasetReport {
+            name: RelationName::new(NASTY, NASTY),
+            policy: None,
+            chunks_before: 4,
+            bytes_before: ByteCount(0),
+            items: items(),
+            left_out: Vec::new(),
+            refusals: Vec::new(),
+            warnings: vec![NASTY.into()],
+        };
+        Report {
+            run: uuid::Uuid::nil(),
+            command: "run".into(),
+            store: StoreName("main".into()),
+            identity: StoreIdentity { system: "1".into(), database: NASTY.into(), database_oid: 1 },
+            server: NASTY.into(),
+            plan: uuid::Uuid::nil(),
+            started_at: 0,
+            ended_at: 0,
+            verdict: Verdict::Partial,
+            stopped: Some(NASTY.into()),
+            datasets: vec![dataset],
+            refusals: Vec::new(),
+            warnings: vec![NASTY.into()],
+            drifts: Vec::new(),
+            settled: Vec::new(),
+            bytes_before: None,
+            bytes_after: None,
+        }
+    }
+
+    #[test]
+    fn text_from_the_database_breaks_no_line_and_steers_no_terminal() {
+        let text = render(&nasty_report());
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("error: c")), "{text}");
+        assert!(text.contains("a\\u{1b}]0;x\\u{7}b error: c\\u{202e}"), "{text}");
+    }
+
+    #[test]
+    fn names_and_texts_escape_the_same_characters() {
+        for letter in '\0'..=char::MAX {
+            let by_number = RelationName::new("s", letter.to_string()).to_string().contains("U&");
+            assert_eq!(printable(letter) != letter.to_string(), by_number, "{letter:?}");
+        }
+    }
 }

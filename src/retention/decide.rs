@@ -76,6 +76,9 @@ fn cannot_be_judged(
     if let TimeKind::Other(name) = &dataset.kind {
         return Some(Reason::NoCutoff { problem: NoCutoff::UnsupportedTimeType(name.clone()) });
     }
+    if dataset.integer_now_error.is_some() {
+        return Some(Reason::NoCutoff { problem: NoCutoff::IntegerNowFails });
+    }
     if let Some(Err(problem)) = cutoff {
         return Some(Reason::NoCutoff { problem: problem.clone() });
     }

@@ -41,8 +41,9 @@ pub enum DriftKind {
     Changed(String),
 }
 
-/// A chunk that grew by more than this since the plan was read by a person holds other data than they saw.
-const GROWTH_FLOOR: u64 = 1 << 20;
+/// A chunk that grew by more than this, and by more than a hundredth, holds other data than the person saw
+/// who read the plan. Below it lies what vacuum adds: a free-space map and a visibility map.
+const GROWTH_FLOOR: u64 = 64 << 10;
 
 pub fn compare(saved: &Plan, facts: &StoreFacts) -> (Selection, Vec<Drift>) {
     let mut selection = Selection::default();
@@ -87,7 +88,7 @@ fn difference(planned: &Chunk, fresh: Option<&Chunk>, oids: &HashSet<u32>) -> Op
 
 fn grown(planned: Option<ByteCount>, fresh: Option<ByteCount>) -> Option<DriftKind> {
     let (Some(planned), Some(fresh)) = (planned, fresh) else { return None };
-    let allowed = planned.0.saturating_add(u64::max(planned.0 / 10, GROWTH_FLOOR));
+    let allowed = planned.0.saturating_add(u64::max(planned.0 / 100, GROWTH_FLOOR));
     (fresh.0 > allowed).then(|| DriftKind::Changed(format!("it grew from {planned} to {fresh}")))
 }
 

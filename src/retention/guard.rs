@@ -24,6 +24,7 @@ pub enum GuardName {
     CapCount,
     CapAll,
     Clock,
+    Dependants,
     ForeignKey,
     Inventory,
     PolicyOwner,

@@ -256,6 +256,25 @@ impl DatasetPlan {
         self.chunks.iter().filter(|chunk| chunk.decision == Decision::Drop)
     }
 
+    /// Chunks that the policy lets go and a guard does not, as one refusal. The others of the table may go.
+    pub fn refused_chunks(&self) -> Option<Refusal> {
+        let mut refused = self.chunks.iter().filter(|chunk| chunk.decision == Decision::Refuse);
+        let first = refused.next()?;
+        let more = match refused.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        Some(Refusal::new(
+            GuardName::Dependants,
+            format!(
+                "{}{more} would go, but a guard keeps them: {}",
+                first.chunk.label(),
+                first.reason.sentence(&self.axis)
+            ),
+            "refresh the aggregate and shorten its policy's start_offset, or set `guards.continuous_aggregates = \"allow\"`",
+        ))
+    }
+
     /// True where the executor may touch this dataset; a cap may be overridden by a person.
     pub fn is_allowed(&self, caps_overridden: bool) -> bool {
         self.refusals.iter().all(|refusal| caps_overridden && refusal.is_cap())
@@ -283,7 +302,9 @@ impl Plan {
     }
 
     pub fn is_refused(&self) -> bool {
-        !self.refusals.is_empty() || self.datasets.iter().any(|dataset| !dataset.refusals.is_empty())
+        let by_a_guard =
+            |dataset: &DatasetPlan| !dataset.refusals.is_empty() || dataset.refused_chunks().is_some();
+        !self.refusals.is_empty() || self.datasets.iter().any(by_a_guard)
     }
 }
 

@@ -94,6 +94,8 @@ pub enum NoCutoff {
     UnsupportedTimeType(String),
     /// The arithmetic leaves the calendar.
     OutOfRange,
+    /// The integer-now function fails, so nobody can tell data from rows of the future.
+    IntegerNowFails,
 }
 
 /// A short phrase, as it stands beside every chunk; what to do about it is in [`NoCutoff::way_out`].
@@ -105,6 +107,9 @@ impl fmt::Display for NoCutoff {
             Self::UnitsOnATimeColumn => f.write_str("`drop_after` is a number, and its time is not"),
             Self::UnsupportedTimeType(name) => write!(f, "ranges of type {name} cannot be read exactly"),
             Self::OutOfRange => f.write_str("the cutoff lies outside the calendar"),
+            Self::IntegerNowFails => {
+                f.write_str("its time is a number, and the function that says what is now fails")
+            }
         }
     }
 }
@@ -120,6 +125,7 @@ impl NoCutoff {
             Self::UnitsOnATimeColumn => "write `drop_after` as a span such as \"30 days\"",
             Self::UnsupportedTimeType(_) => "drop its chunks by hand",
             Self::OutOfRange => "write a shorter `drop_after`",
+            Self::IntegerNowFails => "mend the table's integer-now function",
         }
     }
 }

@@ -86,10 +86,7 @@ impl FromStr for RetentionSpan {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let trimmed = text.trim();
-        if let Some(number) = trimmed.strip_suffix('m').map(str::trim_end)
-            && !number.is_empty()
-            && number.chars().all(|c| c.is_ascii_digit())
-        {
+        if let Some(number) = number_of_lone_m(trimmed) {
             return Err(format!(
                 "`{text}` could be minutes or months; write `{number} min` or `{number} months`"
             ));
@@ -101,6 +98,21 @@ impl FromStr for RetentionSpan {
         })?;
         Self::from_jiff(&span).map_err(|why| format!("`{text}`: {why}"))
     }
+}
+
+/// The number before a unit that is a bare `m`, which is months to some people and minutes to others.
+/// The ISO form says by its `T` which of the two it means.
+fn number_of_lone_m(text: &str) -> Option<&str> {
+    if text.trim_start_matches(['+', '-']).starts_with(['P', 'p']) {
+        return None;
+    }
+    let alphabetic = |at: Option<char>| at.is_some_and(char::is_alphabetic);
+    text.match_indices(['m', 'M']).find_map(|(at, _)| {
+        let (before, after) = (text[..at].trim_end(), &text[at + 1..]);
+        let number =
+            &before[before.trim_end_matches(|c: char| c.is_ascii_digit() || ".,".contains(c)).len()..];
+        (!alphabetic(after.chars().next()) && !number.is_empty()).then_some(number)
+    })
 }
 
 impl RetentionSpan {
@@ -205,6 +217,55 @@ mod tests {
         ] {
             let error = text.parse::<RetentionSpan>().expect_err(text);
             assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_lone_m_is_refused_wherever_it_stands() {
+        for text in [
+            "30m",
+            "30 m",
+            "30M",
+            "+30m",
+            "-30m",
+            "1y 6m",
+            "1y6m",
+            "2 years 3m",
+            "1 week 2m",
+            "1h 30m",
+            "1h30m",
+            "6m 1y",
+            "6m1y",
+            "6m, 1y",
+            "1.5m",
+            "1,5 m",
+            "1y 6\tm",
+            "1y 6m ago",
+            "1 YEAR 6M",
+        ] {
+            let error = text.parse::<RetentionSpan>().expect_err(text);
+            assert!(error.contains("minutes or months"), "{text}: {error}");
+        }
+        let error = "1y 6m".parse::<RetentionSpan>().expect_err("ambiguous");
+        assert_eq!(error, "`1y 6m` could be minutes or months; write `6 min` or `6 months`");
+    }
+
+    #[test]
+    fn a_spelled_or_iso_minute_or_month_is_accepted() {
+        let cases = [
+            ("90 min", "1 hour 30 minutes"),
+            ("5mins", "5 minutes"),
+            ("1 minute", "1 minute"),
+            ("1y 6mo", "1 year 6 months"),
+            ("1y 6mos", "1 year 6 months"),
+            ("1 month", "1 month"),
+            ("1s 500ms", "1 second 500000 microseconds"),
+            ("P1M", "1 month"),
+            ("P1Y6M", "1 year 6 months"),
+            ("PT30M", "30 minutes"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(text.parse::<RetentionSpan>().expect(text).to_string(), shown);
         }
     }
 

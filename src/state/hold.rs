@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::problem::Result;
 use crate::retention::facts::Hold;
-use crate::retention::model::StoreName;
+use crate::retention::model::{StoreIdentity, StoreName};
 use crate::retention::name::{DatasetName, RelationName};
 
 use super::State;
@@ -16,14 +16,15 @@ use super::row;
 
 const ADD: &str = "
     INSERT INTO hold (store, dataset_schema, dataset_name, chunk_schema, chunk_name,
-                      author, reason, created_at, expires_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+                      author, reason, created_at, expires_at, system, database_oid)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 const REMOVE: &str = "UPDATE hold SET removed_at = ?2 WHERE id = ?1 AND removed_at IS NULL";
 
 const ACTIVE: &str = "
     SELECT * FROM hold
-    WHERE store = ?1 AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
+    WHERE (store = ?1 OR (system = ?3 AND database_oid = ?4))
+      AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
     ORDER BY id";
 
 const ALL: &str = "SELECT * FROM hold ORDER BY id";
@@ -31,6 +32,7 @@ const ALL: &str = "SELECT * FROM hold ORDER BY id";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewHold {
     pub store: StoreName,
+    pub identity: StoreIdentity,
     pub dataset: DatasetName,
     /// One chunk relation; `None` pins the whole dataset.
     pub chunk: Option<RelationName>,
@@ -69,7 +71,9 @@ impl State {
             .bind(&hold.author)
             .bind(&hold.reason)
             .bind(hold.created_at)
-            .bind(hold.expires_at);
+            .bind(hold.expires_at)
+            .bind(&hold.identity.system)
+            .bind(hold.identity.database_oid);
         Ok(self.file.execute(statement).await?.last_insert_rowid())
     }
 
@@ -79,9 +83,13 @@ impl State {
         Ok(removed.rows_affected() == 1)
     }
 
-    /// The holds on a store that are in force at `now`.
-    pub async fn holds(&self, store: &StoreName, now: i64) -> Result<Vec<Hold>> {
-        self.file.read(sqlx::query(ACTIVE).bind(&store.0).bind(now), hold).await
+    /// The holds in force at `now` on a database, whatever name it was held by, and on whatever goes by this
+    /// store's name: an upgrade gives a cluster another identity, and a configuration another name. Of two
+    /// ways to recognise a hold, both count, because a hold too many only keeps.
+    pub async fn holds(&self, store: &StoreName, identity: &StoreIdentity, now: i64) -> Result<Vec<Hold>> {
+        let statement =
+            sqlx::query(ACTIVE).bind(&store.0).bind(now).bind(&identity.system).bind(identity.database_oid);
+        self.file.read(statement, hold).await
     }
 
     /// Every hold of every store, also those that were removed or have expired.

@@ -3,6 +3,7 @@
 //! Settings are made with `SET LOCAL` inside each transaction, never for the session, so that nothing
 //! leaks through a pooler. Invariant: no password reaches an error, a log or `Debug`.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -27,9 +28,16 @@ pub const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONL
      SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '10min'; \
      SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog";
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Server {
     options: PgConnectOptions,
+}
+
+/// By hand: the options would show the password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address()).finish_non_exhaustive()
+    }
 }
 
 impl Server {
@@ -171,4 +179,19 @@ where
 /// Turns PostgreSQL's object id into the number that plans carry.
 pub fn oid(row: &PgRow, name: &str) -> Result<u32> {
     column::<sqlx::postgres::types::Oid>(row, name).map(|oid| oid.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_shown_without_its_password() {
+        let url = "postgres://me:geheim@127.0.0.1:1/db";
+        for password in [None, Some("geheim".into())] {
+            let settings = ConnectionSettings { url: url.into(), password };
+            let shown = format!("{:?}", Server::new(&settings).expect("a url"));
+            assert_eq!(shown, "Server { address: \"127.0.0.1:1/db as me\", .. }");
+        }
+    }
 }

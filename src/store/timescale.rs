@@ -4,6 +4,8 @@
 //! in 2.19 and 2.29; drops only through `drop_chunks` on a chunk's own typed range. Invariant: whatever
 //! the server drops beyond the order is rolled back.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
 
@@ -14,7 +16,7 @@ use crate::retention::model::{ByteCount, ChunkPart};
 use crate::retention::name::DatasetName;
 
 use super::postgres::idle::Idle;
-use super::postgres::{self, Server, lock, read_failed, sessions};
+use super::postgres::{self, Server, lock, sessions};
 use super::{Driver, Dropper, RunnerLock, Wanted};
 
 mod aggregates;
@@ -30,6 +32,8 @@ mod sizes;
 pub struct Timescale {
     server: Server,
     idle: Idle,
+    /// What the last reading of facts found; droppers need not ask again.
+    catalog: Mutex<Option<catalog::Catalog>>,
     lock_timeout: std::time::Duration,
 }
 
@@ -37,7 +41,11 @@ impl Timescale {
     pub fn new(config: &StoreConfig) -> Result<Self> {
         let server = Server::new(&config.connection)?;
         let idle = Idle::new(server.clone());
-        Ok(Self { server, idle, lock_timeout: config.execution.lock_timeout })
+        Ok(Self { server, idle, catalog: Mutex::new(None), lock_timeout: config.execution.lock_timeout })
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<catalog::Catalog>> {
+        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -45,20 +53,17 @@ impl Timescale {
 impl Driver for Timescale {
     async fn facts(&self, wanted: &Wanted) -> Result<StoreFacts> {
         let mut session = self.idle.take("reader").await?;
-        let facts = facts::read(&mut session, &self.idle, wanted).await?;
+        let (facts, catalog) = facts::read(&mut session, &self.idle, wanted).await?;
         self.idle.give_back(session);
+        *self.known() = Some(catalog);
         Ok(facts)
     }
 
     async fn total_bytes(&self) -> Result<Option<ByteCount>> {
         let mut session = self.idle.take("reader").await?;
-        let bytes: i64 =
-            sqlx::query_scalar("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")
-                .fetch_one(&mut session)
-                .await
-                .map_err(|error| read_failed("measure the database", &error))?;
+        let bytes = sizes::of_database(&mut session).await?;
         self.idle.give_back(session);
-        Ok(u64::try_from(bytes).ok().map(ByteCount))
+        Ok(bytes)
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
@@ -67,7 +72,11 @@ impl Driver for Timescale {
 
     async fn open_dropper(&self) -> Result<Box<dyn Dropper>> {
         let mut session = self.idle.take("dropper").await?;
-        let catalog = catalog::read(&mut session).await?;
+        let known = self.known().clone();
+        let catalog = match known {
+            Some(catalog) => catalog,
+            None => catalog::read(&mut session).await?,
+        };
         Ok(Box::new(drop::TimescaleDropper::new(session, catalog, self.lock_timeout)))
     }
 

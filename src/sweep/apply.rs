@@ -14,6 +14,7 @@ use crate::problem::{Problem, Result};
 use crate::report::{DatasetReport, LeftOut, Report, Verdict, verdict};
 use crate::retention::drift::{Drift, Selection, compare};
 use crate::retention::facts::StoreFacts;
+use crate::retention::guard::Refusal;
 use crate::retention::plan::{DatasetPlan, Plan, rules_hash};
 use crate::retention::reason::Decision;
 use crate::state::{NewRun, RunId, State};
@@ -157,6 +158,7 @@ impl Pass {
             state: Arc::clone(&self.state),
             run,
             store: self.config.name.clone(),
+            identity: facts.identity.clone(),
             now: facts.now,
             lock,
             stop: self.stop.clone(),
@@ -224,7 +226,10 @@ fn dataset_report(dataset: &DatasetPlan, only: Option<&Selection>, override_caps
         chunk.decision != Decision::Drop
             && only.is_some_and(|only| only.includes(&dataset.name, chunk.chunk.range))
     };
-    let refusals = dataset.refusals.iter().filter(|refusal| !(override_caps && refusal.is_cap()));
+    let mut refusals: Vec<Refusal> = dataset.refusals.clone();
+    refusals.retain(|refusal| !(override_caps && refusal.is_cap()));
+    // Of a saved plan only what it says counts, and that is in `left_out`.
+    refusals.extend(dataset.refused_chunks().filter(|_| only.is_none()));
     DatasetReport {
         name: dataset.name.clone(),
         policy: dataset.policy.as_ref().map(|policy| format!("{policy} ({})", policy.source)),
@@ -237,7 +242,7 @@ fn dataset_report(dataset: &DatasetPlan, only: Option<&Selection>, override_caps
             .filter(left_out)
             .map(|chunk| LeftOut { chunk: chunk.chunk.label(), reason: chunk.reason.sentence(&dataset.axis) })
             .collect(),
-        refusals: refusals.cloned().collect(),
+        refusals,
         warnings: dataset.warnings.clone(),
     }
 }

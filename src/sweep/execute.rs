@@ -18,7 +18,7 @@ use crate::problem::{Problem, Result};
 use crate::report::{ItemOutcome, ItemReport};
 use crate::retention::facts::Hold;
 use crate::retention::guard;
-use crate::retention::model::{ChunkPart, StoreName};
+use crate::retention::model::{ChunkPart, StoreIdentity, StoreName};
 use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeAxis;
 use crate::state::{Intent, IntentPart, RunId, State};
@@ -32,6 +32,7 @@ pub struct Execution {
     state: Arc<State>,
     run: RunId,
     store: StoreName,
+    identity: StoreIdentity,
     /// The store's clock at the start of the run.
     now: i64,
     queue: Mutex<Queue>,
@@ -61,6 +62,7 @@ pub struct Setting {
     pub state: Arc<State>,
     pub run: RunId,
     pub store: StoreName,
+    pub identity: StoreIdentity,
     pub now: i64,
     pub lock: Box<dyn RunnerLock>,
     pub stop: CancellationToken,
@@ -96,6 +98,7 @@ impl Execution {
             state: setting.state,
             run: setting.run,
             store: setting.store,
+            identity: setting.identity,
             now: setting.now,
             queue: Mutex::new(queue),
             lock: tokio::sync::Mutex::new(setting.lock),
@@ -196,7 +199,7 @@ impl Execution {
         let Batch { lane, items } = batch;
         let checked = async {
             self.lock.lock().await.verify().await?;
-            self.state.holds(&self.store, self.now).await
+            self.state.holds(&self.store, &self.identity, self.now).await
         };
         let holds = match checked.await {
             Ok(holds) => holds,

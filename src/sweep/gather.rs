@@ -8,9 +8,9 @@ use uuid::Uuid;
 use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
 use crate::retention::drift::Selection;
-use crate::retention::facts::{NotADataset, StoreFacts};
+use crate::retention::facts::{Hold, NotADataset, StoreFacts};
 use crate::retention::name::{DatasetName, TablePattern};
-use crate::retention::plan::{Drawing, Plan, draw};
+use crate::retention::plan::{DatasetPlan, Drawing, Plan, draw};
 use crate::retention::policy::PolicySource;
 use crate::retention::rules::Rules;
 use crate::state::{SizeSample, State};
@@ -38,11 +38,17 @@ pub async fn plan(
     only: Option<&Selection>,
 ) -> Result<Plan> {
     let holds = match state {
-        Some(state) => state.holds(&config.name, facts.now).await?,
+        Some(state) => state.holds(&config.name, &facts.identity, facts.now).await?,
         None => Vec::new(),
     };
     let drawing = Drawing { id: Uuid::now_v7(), made_by: MADE_BY.into(), store: config.name.clone() };
-    Ok(draw(drawing, facts, &config.rules, &holds, only))
+    let mut plan = draw(drawing, facts, &config.rules, &holds, only);
+    if wanted(&config.rules).only.is_none() {
+        let unmatched: Vec<String> =
+            holds.iter().filter(|hold| pins_nothing(hold, &plan)).map(unmatched).collect();
+        plan.warnings.extend(unmatched);
+    }
+    Ok(plan)
 }
 
 /// Our lock timeout has to be well below the server's `deadlock_timeout` (microseconds): then we give up
@@ -59,6 +65,22 @@ fn refuse_long_waits(lock_timeout: Duration, deadlock_timeout: i64) -> Result<()
         deadlock_timeout / 1000
     ))
     .hint(format!("set `lock_timeout` to at most {} ms", allowed.as_millis())))
+}
+
+/// A hold on something that is not there: renamed, dropped, or of another database.
+fn pins_nothing(hold: &Hold, plan: &Plan) -> bool {
+    let is_it = |dataset: &DatasetPlan| match &hold.chunk {
+        None => dataset.name == hold.dataset,
+        Some(name) => {
+            dataset.chunks.iter().any(|chunk| chunk.chunk.parts.iter().any(|part| part.relation == *name))
+        }
+    };
+    !plan.datasets.iter().any(is_it)
+}
+
+fn unmatched(hold: &Hold) -> String {
+    let target = hold.chunk.as_ref().unwrap_or(&hold.dataset);
+    format!("hold {} pins nothing here: there is no {target}; look whether it was renamed", hold.id)
 }
 
 /// On the command line one table is named, and nothing else is looked at.

@@ -45,7 +45,7 @@ pub struct Batch {
 #[derive(Debug)]
 pub enum Next {
     Try(Batch),
-    /// Nothing can be tried before this instant, or before another worker is done.
+    /// Nothing can be tried before this instant, or before another worker is done; the instant is never past.
     Wait(Option<Instant>),
     Finished,
 }
@@ -100,21 +100,30 @@ impl Queue {
         if self.lanes.iter().all(|lane| lane.workers == 0 && lane.is_empty()) {
             return Next::Finished;
         }
-        Next::Wait(self.lanes.iter().flat_map(|lane| lane.again.iter().map(|(ready, _)| *ready)).min())
+        Next::Wait(self.first_ready())
+    }
+
+    /// When the next chunk can be tried. A dataset that must not be worked on is left out: whoever works
+    /// on it tells when it is done, and its instants may be long past.
+    fn first_ready(&self) -> Option<Instant> {
+        let free = self.lanes.iter().filter(|lane| self.is_free(lane));
+        free.flat_map(|lane| lane.again.iter().map(|(ready, _)| *ready)).min()
     }
 
     /// The lane with the fewest workers among those that may be worked on and have what is asked for.
     fn best_lane(&self, wanted: impl Fn(&Lane) -> bool) -> Option<usize> {
-        let free = |lane: &Lane| match lane.serial {
+        let usable = self.lanes.iter().enumerate().filter(|(_, lane)| self.is_free(lane) && wanted(lane));
+        usable.min_by_key(|(_, lane)| lane.workers).map(|(index, _)| index)
+    }
+
+    /// One more worker may work on this lane.
+    fn is_free(&self, lane: &Lane) -> bool {
+        let foreign_keys = |other: &Lane| other.serial == Some(SerialGroup::ForeignKeys) && other.workers > 0;
+        match lane.serial {
             None => true,
             Some(SerialGroup::Itself) => lane.workers == 0,
-            Some(SerialGroup::ForeignKeys) => !self
-                .lanes
-                .iter()
-                .any(|other| other.serial == Some(SerialGroup::ForeignKeys) && other.workers > 0),
-        };
-        let usable = self.lanes.iter().enumerate().filter(|(_, lane)| free(lane) && wanted(lane));
-        usable.min_by_key(|(_, lane)| lane.workers).map(|(index, _)| index)
+            Some(SerialGroup::ForeignKeys) => !self.lanes.iter().any(foreign_keys),
+        }
     }
 
     /// The batch was dropped within `took`.
@@ -263,7 +272,7 @@ struct BatchSize {
 
 impl Default for BatchSize {
     fn default() -> Self {
-        Self { size: 4, calm_needed: 0 }
+        Self { size: 8, calm_needed: 0 }
     }
 }
 

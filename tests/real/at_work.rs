@@ -20,9 +20,14 @@ impl AtWork {
     /// Makes `public.t` with 20 chunks, of which 16 shall go; locks the oldest, starts `run --apply` and
     /// waits until all others are gone.
     pub async fn start(database: &TestDatabase) -> Self {
+        Self::start_on(database, &database.url).await
+    }
+
+    /// The same, where the program reaches the database by another address.
+    pub async fn start_on(database: &TestDatabase, url: &str) -> Self {
         database.daily_table("t", 20).await;
         let reader = lock_oldest_chunk(database, "t").await;
-        let child = start(database);
+        let child = start_on(database, url);
         eventually("all other chunks are gone", async || database.chunks("t").await == 5).await;
         Self { child, reader }
     }
@@ -31,6 +36,10 @@ impl AtWork {
         let pid = self.child.id().to_string();
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {pid}")]).status().expect("a shell");
         assert!(sent.success());
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the child's state").is_none()
     }
 
     /// The last chunk may go now.
@@ -44,7 +53,12 @@ impl AtWork {
 }
 
 pub fn start(database: &TestDatabase) -> Child {
+    start_on(database, &database.url)
+}
+
+fn start_on(database: &TestDatabase, url: &str) -> Child {
     let mut command = database.timesweep(&["run", "--apply", "--output", "json"]);
+    command.env("TEST_DATABASE_URL", url);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("timesweep starts")
 }
 

@@ -1,7 +1,13 @@
 //! One runner per database, and sessions that somebody ends in the middle of a run.
 
+use std::time::{Duration, Instant};
+
+use timesweep::problem::Kind;
+
 use super::at_work::{AtWork, RULES};
+use super::direct::driver_on;
 use super::ledger::{self, Ledger, dropped_items, items};
+use super::proxy::Proxy;
 use super::support::{TestDatabase, eventually};
 
 const OURS: &str = "FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE";
@@ -70,4 +76,38 @@ async fn a_dropper_that_is_terminated_is_replaced_and_nothing_is_counted_twice()
     assert_eq!(dropped_items(&report), 16);
     let ledger = Ledger::read(&database).await;
     assert_eq!((ledger.chunks, ledger.open), (16, 0));
+}
+
+#[tokio::test]
+async fn a_lock_whose_session_does_not_answer_is_lost() {
+    let database = TestDatabase::new().await;
+    let proxy = Proxy::before(&database);
+    let mut lock = driver_on(&database, &proxy.url).lock_runner("run one").await.expect("the lock");
+    lock.verify().await.expect("the lock is ours");
+    proxy.hang();
+    let patience = Duration::from_secs(40);
+    let answer = tokio::time::timeout(patience, lock.verify()).await.expect("an answer in time");
+    let problem = answer.expect_err("the lock is lost");
+    assert_eq!(problem.kind, Kind::Partial);
+    let said = "the runner's lock is lost: its session did not answer within 30 s";
+    assert!(problem.to_string().starts_with(said), "{problem}");
+    let began = Instant::now();
+    lock.verify().await.expect_err("it stays lost");
+    assert!(began.elapsed() < Duration::from_secs(5), "nobody waits for it again");
+}
+
+/// As behind a pooler with one server session: the second transaction is never begun.
+#[tokio::test]
+async fn a_probe_for_a_pooler_that_gets_no_answer_refuses_the_run() {
+    let database = TestDatabase::new().await;
+    let proxy = Proxy::before(&database);
+    proxy.hang_at("BEGIN\0");
+    let driver = driver_on(&database, &proxy.url);
+    let patience = Duration::from_secs(20);
+    let answer =
+        tokio::time::timeout(patience, driver.lock_runner("run one")).await.expect("an answer in time");
+    let Err(problem) = answer else { panic!("there was no answer to the probe") };
+    assert_eq!(problem.kind, Kind::Refused);
+    let said = "a transaction pooler is probably in between: a second session got no answer within 10 s";
+    assert!(problem.to_string().starts_with(said), "{problem}");
 }

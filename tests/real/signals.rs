@@ -1,8 +1,12 @@
 //! SIGINT and SIGTERM: what is in hand is finished and journaled, the rest is reported as not tried.
+//! A second signal ends a run that cannot finish what it has in hand.
+
+use std::time::Duration;
 
 use super::at_work::{AtWork, RULES};
 use super::ledger::{self, Ledger, dropped_items, items};
-use super::support::TestDatabase;
+use super::proxy::Proxy;
+use super::support::{TestDatabase, eventually};
 
 async fn stopped_by(signal: &str, code: i32) {
     let database = TestDatabase::new().await;
@@ -35,4 +39,41 @@ async fn an_interrupt_ends_the_run_with_130_and_a_whole_journal() {
 #[tokio::test]
 async fn a_termination_ends_the_run_with_143_and_a_whole_journal() {
     stopped_by("TERM", 143).await;
+}
+
+/// The connection hangs, so the first signal cannot end the run, and the second one has to.
+async fn ended_at_once_by(first: &str, second: &str, code: i32) {
+    let database = TestDatabase::new().await;
+    database.configuration(RULES);
+    let proxy = Proxy::before(&database);
+    let mut run = AtWork::start_on(&database, &proxy.url).await;
+    proxy.hang();
+    eventually("the run waits for an answer", async || proxy.has_swallowed()).await;
+    run.signal(first);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(run.is_running(), "one signal lets the run finish what it has in hand");
+    run.signal(second);
+    eventually("the run ends", async || !run.is_running()).await;
+    let ran = run.ended().with_code(code);
+    assert_eq!(ran.out, "");
+    let said = "error: a second signal ended the run at once; the next run settles what was in hand\n";
+    assert_eq!(ran.err, said);
+    let others =
+        "datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    database.run(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")).await;
+    let still = format!("SELECT count(*) FROM pg_stat_activity WHERE {others}");
+    eventually("no other session is left", async || database.number(&still).await == 0).await;
+    database.ran(&["run", "--apply"]).with_code(0);
+    let ledger = Ledger::read(&database).await;
+    assert_eq!((ledger.chunks, ledger.open), (16, 0));
+}
+
+#[tokio::test]
+async fn a_second_termination_ends_a_run_that_hangs() {
+    ended_at_once_by("TERM", "TERM", 143).await;
+}
+
+#[tokio::test]
+async fn an_interrupt_after_a_termination_ends_a_run_that_hangs() {
+    ended_at_once_by("TERM", "INT", 130).await;
 }

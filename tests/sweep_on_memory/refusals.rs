@@ -1,12 +1,17 @@
 //! What keeps a run from touching anything at all.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use timesweep::problem::Kind;
 use timesweep::report::{Report, Verdict};
-use timesweep::retention::facts::{OtherDrop, StoreFacts};
+use timesweep::retention::facts::{AggregateFacts, OtherDrop, RefreshWindow, StoreFacts};
 use timesweep::retention::guard::GuardName;
+use timesweep::retention::model::StoreName;
+use timesweep::retention::name::RelationName;
+use timesweep::retention::rules::OnDependants;
 use timesweep::store::Driver;
+use timesweep::sweep::apply::Order;
 
 use super::meddled::Meddled;
 use super::world::{World, table};
@@ -87,4 +92,47 @@ async fn a_second_runner_is_busy_and_touches_nothing() {
     assert_eq!(world.oids().len(), 8);
     drop(lock);
     assert_eq!(world.sweep().await.verdict, Verdict::Done);
+}
+
+#[tokio::test]
+async fn a_plan_for_another_store_on_the_same_database_is_refused() {
+    let mut world = World::new(vec![table("t", 1, 8)]).await;
+    let plan = Box::new(world.plan().await);
+    world.config.name = StoreName("other".into());
+    let order = Order::Saved { plan, override_caps: false };
+    let answer = world.apply_on(Arc::new(world.memory.clone()), order).await;
+    let Err(problem) = answer else { panic!("the plan was applied") };
+    assert_eq!(problem.kind, Kind::Refused);
+    assert_eq!(problem.sentence, "the plan is for store main, this is other");
+    assert!(world.memory.order_sizes().is_empty(), "no order was tried");
+    assert_eq!(world.oids().len(), 8);
+}
+
+/// Which tables' orders have their aggregates asked again; `a` has an aggregate, `b` has none.
+async fn asked_again(setting: OnDependants) -> BTreeMap<String, bool> {
+    let mut world = World::new(vec![table("a", 1, 8), table("b", 101, 8)]).await;
+    world.config.rules.guards.continuous_aggregates = setting;
+    let aggregate = AggregateFacts {
+        view: RelationName::new("public", "daily"),
+        not_materialized: Vec::new(),
+        refresh: RefreshWindow::None,
+    };
+    world.memory.change(|facts| facts.datasets[0].aggregates.push(aggregate));
+    let orders = Arc::new(Mutex::new(BTreeMap::new()));
+    let seen = Arc::clone(&orders);
+    let mut driver = Meddled::new(&world.memory);
+    driver.answer = Arc::new(move |order| {
+        let table = order.dataset.name.clone();
+        seen.lock().expect("the orders").insert(table, order.protect_aggregates);
+        None
+    });
+    world.sweep_on(Arc::new(driver)).await.expect("a report");
+    orders.lock().expect("the orders").clone()
+}
+
+#[tokio::test]
+async fn orders_of_a_table_with_aggregates_have_them_asked_again() {
+    let asked = |a, b| BTreeMap::from([("a".to_owned(), a), ("b".to_owned(), b)]);
+    assert_eq!(asked_again(OnDependants::Refuse).await, asked(true, false));
+    assert_eq!(asked_again(OnDependants::Allow).await, asked(false, false));
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use timesweep::report::{ItemOutcome, Verdict};
+use timesweep::retention::model::StoreIdentity;
 use timesweep::retention::name::RelationName;
 use timesweep::state::NewHold;
 use timesweep::store::memory::Trouble;
@@ -81,11 +82,13 @@ async fn a_hold_that_is_set_during_the_run_keeps_what_has_not_gone() {
     let mut meddled = Meddled::new(&world.memory);
     let state = Arc::clone(&world.state);
     let store = world.config.name.clone();
+    let identity = StoreIdentity { system: "7000".into(), database: "metrics".into(), database_oid: 5 };
     meddled.after_order = Arc::new(move |_| {
-        let (state, store) = (Arc::clone(&state), store.clone());
+        let (state, store, identity) = (Arc::clone(&state), store.clone(), identity.clone());
         Box::pin(async move {
             let hold = NewHold {
                 store,
+                identity,
                 dataset: RelationName::new("public", "t"),
                 chunk: None,
                 author: "ann".into(),
@@ -139,7 +142,7 @@ async fn a_run_that_cannot_settle_what_was_left_open_drops_nothing_and_has_its_r
     assert_eq!(report.verdict, Verdict::Partial);
     assert!(report.stopped.as_deref().expect("stopped").contains("the store is away"));
     assert_eq!(world.oids(), left);
-    assert_eq!(world.open_intents().await.len(), 4);
+    assert_eq!(world.open_intents().await.len(), 8);
     world.sweep().await;
     world.assert_journal_counts(1..=8).await;
 }

@@ -121,6 +121,10 @@ impl World {
     }
 
     pub async fn sweep_on(&self, driver: Arc<dyn Driver>) -> Result<Report> {
+        self.apply_on(driver, Order::Everything).await
+    }
+
+    pub async fn apply_on(&self, driver: Arc<dyn Driver>, order: Order) -> Result<Report> {
         let pass = Pass {
             driver,
             state: Arc::clone(&self.state),
@@ -130,7 +134,7 @@ impl World {
             progress: Arc::new(Silent),
             exit_code: |_| 0,
         };
-        pass.apply(Order::Everything).await
+        pass.apply(order).await
     }
 
     pub async fn plan(&self) -> Plan {

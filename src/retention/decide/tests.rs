@@ -87,6 +87,16 @@ fn an_integer_table_without_its_now_keeps_everything_and_says_why() {
 }
 
 #[test]
+fn an_integer_now_that_fails_keeps_everything_whatever_the_policy() {
+    let error = Some("division by zero".to_owned());
+    let table = DatasetFacts { kind: TimeKind::BigInt, integer_now_error: error, ..daily("t", 6) };
+    for policy in [policy(None, Some(2)), policy(Some("1 day"), None)] {
+        let chunks = decided(&table, Some(&policy), &[]);
+        assert!(chunks.iter().all(|c| c.reason == Reason::NoCutoff { problem: NoCutoff::IntegerNowFails }));
+    }
+}
+
+#[test]
 fn a_range_around_a_kept_chunk_stays_too() {
     let mut table = dataset("t");
     table.chunks = vec![chunk(1, -20, -18), chunk(2, -20, -10), chunk(3, -1, 0)];

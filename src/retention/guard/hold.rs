@@ -9,9 +9,12 @@ use crate::retention::reason::Reason;
 /// expired by the store's clock does not count any more.
 pub fn held(dataset: &DatasetName, chunk: &Chunk, holds: &[Hold], now: i64) -> Option<Reason> {
     let keeps = |hold: &&Hold| {
-        hold.dataset == *dataset
-            && hold.expires_at.is_none_or(|at| at > now)
-            && hold.chunk.as_ref().is_none_or(|name| chunk.parts.iter().any(|part| part.relation == *name))
+        let pins = match &hold.chunk {
+            // By its own name alone: the table may have been renamed since.
+            Some(name) => chunk.parts.iter().any(|part| part.relation == *name),
+            None => hold.dataset == *dataset,
+        };
+        pins && hold.expires_at.is_none_or(|at| at > now)
     };
     holds.iter().find(keeps).map(|hold| Reason::Held {
         hold: hold.id,
@@ -41,7 +44,8 @@ mod tests {
         let cases = [
             (hold("public.t", None, None), true),
             (hold("public.other", None, None), false),
-            (hold("public.t", second_part, None), true),
+            (hold("public.t", second_part.clone(), None), true),
+            (hold("public.name_before_it_was_renamed", second_part, None), true),
             (hold("public.t", Some(part(3, 0).relation), None), false),
             (hold("public.t", None, Some(NOW + 1)), true),
             (hold("public.t", None, Some(NOW)), false),

@@ -1,6 +1,6 @@
 use super::super::facts::{NativePolicy, OtherDrop};
 use super::super::policy::PolicySource;
-use super::super::rules::PolicyRule;
+use super::super::rules::{OnDependants, PolicyRule};
 use super::super::testing::{daily, days, rule, store};
 use super::*;
 
@@ -100,8 +100,16 @@ fn the_hash_changes_with_every_rule_that_can_change_a_decision() {
     capped.caps.chunks = 1;
     let mut zone = base.clone();
     zone.zone = TimeZone::get("Europe/Berlin").expect("zone");
-    for other in [&longer, &capped, &zone] {
-        assert_ne!(rules_hash(&base), rules_hash(other));
+    let mut unguarded = base.clone();
+    unguarded.guards.continuous_aggregates = OnDependants::Allow;
+    let mut skewed = base.clone();
+    skewed.guards.max_clock_skew += 1;
+    let mut with_default = base.clone();
+    with_default.default_policy = Some(rule(None, Some("6 days")));
+    let mut taking_over = base.clone();
+    taking_over.take_over_native_policies = true;
+    for other in [&longer, &capped, &zone, &unguarded, &skewed, &with_default, &taking_over] {
+        assert_ne!(rules_hash(&base), rules_hash(other), "{other:?}");
     }
     assert_eq!(rules_hash(&base), rules_hash(&base.clone()));
 }

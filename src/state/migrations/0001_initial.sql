@@ -67,6 +67,8 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TABLE hold (
     id             INTEGER PRIMARY KEY,
     store          TEXT NOT NULL,
+    system         TEXT NOT NULL,
+    database_oid   INTEGER NOT NULL,
     dataset_schema TEXT NOT NULL,
     dataset_name   TEXT NOT NULL,
     chunk_schema   TEXT,

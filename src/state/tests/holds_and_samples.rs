@@ -6,6 +6,7 @@ use crate::retention::facts::Hold;
 fn new_hold(chunk: Option<RelationName>, expires_at: Option<i64>) -> NewHold {
     NewHold {
         store: StoreName("vm7".into()),
+        identity: database(7),
         dataset: RelationName::new(NASTY, "conditions"),
         chunk,
         author: "maria".into(),
@@ -13,6 +14,10 @@ fn new_hold(chunk: Option<RelationName>, expires_at: Option<i64>) -> NewHold {
         created_at: 10,
         expires_at,
     }
+}
+
+fn database(oid: u32) -> StoreIdentity {
+    StoreIdentity { system: "7".into(), database: "metrics".into(), database_oid: oid }
 }
 
 fn hold(id: i64, new: &NewHold) -> Hold {
@@ -25,18 +30,27 @@ async fn holds_are_in_force_until_they_expire_or_are_removed() {
     let state = State::in_memory().await.expect("open");
     let whole = new_hold(None, None);
     let chunk = new_hold(Some(RelationName::new("s", NASTY)), Some(100));
-    let elsewhere = NewHold { store: StoreName("vm8".into()), ..new_hold(None, None) };
+    let elsewhere = NewHold { store: StoreName("vm8".into()), identity: database(8), ..new_hold(None, None) };
     let first = state.add_hold(&whole).await.expect("add");
     let second = state.add_hold(&chunk).await.expect("add");
     state.add_hold(&elsewhere).await.expect("add");
 
     let vm7 = StoreName("vm7".into());
-    assert_eq!(state.holds(&vm7, 99).await.expect("holds"), [hold(first, &whole), hold(second, &chunk)]);
-    assert_eq!(state.holds(&vm7, 100).await.expect("holds"), [hold(first, &whole)]);
+    assert_eq!(
+        state.holds(&vm7, &database(7), 99).await.expect("holds"),
+        [hold(first, &whole), hold(second, &chunk)]
+    );
+    assert_eq!(state.holds(&vm7, &database(7), 100).await.expect("holds"), [hold(first, &whole)]);
     assert!(state.remove_hold(first, 50).await.expect("remove"));
     assert!(!state.remove_hold(first, 60).await.expect("remove again"));
     assert!(!state.remove_hold(999, 60).await.expect("remove nothing"));
-    assert_eq!(state.holds(&vm7, 99).await.expect("holds"), [hold(second, &chunk)]);
+    assert_eq!(state.holds(&vm7, &database(7), 99).await.expect("holds"), [hold(second, &chunk)]);
+
+    // The same database under another name, and the same name after an upgrade of its cluster.
+    let renamed = StoreName("prod".into());
+    assert_eq!(state.holds(&renamed, &database(7), 99).await.expect("holds"), [hold(second, &chunk)]);
+    assert_eq!(state.holds(&vm7, &database(70), 99).await.expect("holds"), [hold(second, &chunk)]);
+    assert!(state.holds(&renamed, &database(70), 99).await.expect("holds").is_empty());
 
     let all = state.all_holds().await.expect("holds");
     assert_eq!(all.iter().map(|record| record.removed_at).collect::<Vec<_>>(), [Some(50), None, None]);

@@ -1,7 +1,10 @@
 //! One runner per database: an advisory lock in a session of its own.
 //!
 //! The server gives the lock back when the session ends, however it ends. Behind a pooler that hands
-//! out server sessions per transaction the lock protects nothing, so a run is refused there.
+//! out server sessions per transaction the lock protects nothing, so a run is refused there. Nothing here
+//! waits for ever for an answer: a connection that hangs counts as a lost lock, or as a pooler's.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
@@ -9,11 +12,16 @@ use sqlx::{Executor, Row};
 
 use super::idle::Idle;
 use super::{Server, column, read_failed};
-use crate::problem::{Problem, Result};
+use crate::problem::{Kind, Problem, Result};
 use crate::store::RunnerLock;
 
 /// "time", "swee" as two 32-bit numbers: the key of every timesweep run on a database.
 const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
+
+/// After this long without an answer the lock counts as lost.
+const VERIFY_LIMIT: Duration = Duration::from_secs(30);
+/// After this long without an answer a pooler is probably keeping a session back.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
 const HOLDER: &str = "SELECT a.pid, coalesce(a.usename, '?')::text AS role, a.application_name AS application, \
      coalesce(host(a.client_addr), 'local') AS address, a.backend_start::timestamptz(0)::text AS since \
@@ -25,6 +33,7 @@ const HOLDER: &str = "SELECT a.pid, coalesce(a.usename, '?')::text AS role, a.ap
 pub struct AdvisoryLock {
     session: PgConnection,
     backend: i32,
+    lost: bool,
 }
 
 /// Takes the lock, or ends as busy with the holder's name. Behind a transaction pooler it is refused: a
@@ -44,7 +53,7 @@ pub async fn take(server: &Server, idle: &Idle, run: &str) -> Result<AdvisoryLoc
         .await
         .map_err(|error| read_failed("take the runner's lock", &error))?;
     if row.get::<bool, _>(0) {
-        return Ok(AdvisoryLock { session, backend: row.get(1) });
+        return Ok(AdvisoryLock { session, backend: row.get(1), lost: false });
     }
     Err(held_by_another(&mut session).await)
 }
@@ -74,29 +83,56 @@ async fn held_by_another(session: &mut PgConnection) -> Problem {
 #[async_trait]
 impl RunnerLock for AdvisoryLock {
     async fn verify(&mut self) -> Result<()> {
-        let lost = || {
-            Problem::new(crate::problem::Kind::Partial, "the runner's lock is lost: its session has ended")
-                .hint("run again; what was dropped until now is in the journal")
-        };
-        let backend = backend(&mut self.session).await.map_err(|error| lost().because(&error))?;
-        if backend == self.backend { Ok(()) } else { Err(lost()) }
+        if self.lost {
+            return Err(lost("it was lost before"));
+        }
+        // Until there is an answer: a question that was given up leaves the session unusable. It is not
+        // asked again, and ends with the run.
+        self.lost = true;
+        match tokio::time::timeout(VERIFY_LIMIT, backend(&mut self.session)).await {
+            Ok(Ok(backend)) if backend == self.backend => self.lost = false,
+            Ok(Ok(_)) => return Err(lost("its session has ended")),
+            Ok(Err(error)) => return Err(lost("its session has ended").because(&error)),
+            Err(_) => return Err(lost(&no_answer("its session did not answer", VERIFY_LIMIT))),
+        }
+        Ok(())
     }
 }
 
-/// True where two transactions of one client session reached two server sessions.
-///
-/// A pooler hands out the server session that was freed last, so another client's open transaction
-/// takes the one we had, and our next transaction gets another.
+fn lost(why: &str) -> Problem {
+    Problem::new(Kind::Partial, format!("the runner's lock is lost: {why}"))
+        .hint("run again; what was dropped until now is in the journal")
+}
+
+fn no_answer(sentence: &str, limit: Duration) -> String {
+    format!("{sentence} within {} s", limit.as_secs())
+}
+
+/// True where two transactions of one client session reached two server sessions; refused where the
+/// second one gets no answer. After an error neither session may be used again.
 pub async fn pooler_in_between(idle: &Idle, ours: &mut PgConnection) -> Result<bool> {
     let mut other = idle.take("reader").await?;
-    let failed = |error: sqlx::Error| read_failed("look for a pooler", &error);
-    let before = backend(ours).await.map_err(failed)?;
-    sqlx::raw_sql("BEGIN").execute(&mut other).await.map_err(failed)?;
-    backend(&mut other).await.map_err(failed)?;
-    let after = backend(ours).await.map_err(failed)?;
+    let Ok(answer) = tokio::time::timeout(PROBE_LIMIT, is_moved_by(&mut other, ours)).await else {
+        let sentence = "a transaction pooler is probably in between: a second session got no answer";
+        return Err(Problem::refused(no_answer(sentence, PROBE_LIMIT))
+            .hint("connect to the server directly, or through the pooler in session mode"));
+    };
+    let moved = answer.map_err(|error| read_failed("look for a pooler", &error))?;
     super::rollback(&mut other).await;
     idle.give_back(other);
-    Ok(before != after)
+    Ok(moved)
+}
+
+/// A pooler hands out the server session that was freed last, so another client's open transaction
+/// takes the one we had, and our next transaction gets another.
+async fn is_moved_by(
+    other: &mut PgConnection,
+    ours: &mut PgConnection,
+) -> std::result::Result<bool, sqlx::Error> {
+    let before = backend(ours).await?;
+    sqlx::raw_sql("BEGIN").execute(&mut *other).await?;
+    backend(other).await?;
+    Ok(backend(ours).await? != before)
 }
 
 async fn backend(connection: &mut PgConnection) -> std::result::Result<i32, sqlx::Error> {

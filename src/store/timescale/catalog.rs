@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 
 use crate::problem::{Problem, Result};
 use crate::retention::facts::ConnectionFacts;
-use crate::retention::model::{ByteCount, StoreIdentity};
+use crate::retention::model::StoreIdentity;
 use crate::store::postgres::{column, oid, read_failed};
 
 const PROBE: &str = "SELECT e.extversion AS version, n.nspname::text AS schema, \
@@ -28,8 +28,7 @@ const PROBE: &str = "SELECT e.extversion AS version, n.nspname::text AS schema, 
        (SELECT setting::bigint * 1000 FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout') AS deadlock_timeout, \
        (SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'max_locks_per_transaction') \
        * (SELECT sum(setting::bigint) FROM pg_catalog.pg_settings \
-          WHERE name IN ('max_connections', 'max_prepared_transactions'))::bigint AS lock_slots, \
-       pg_catalog.pg_database_size(d.oid) AS database_bytes \
+          WHERE name IN ('max_connections', 'max_prepared_transactions'))::bigint AS lock_slots \
      FROM pg_catalog.pg_database d \
      LEFT JOIN pg_catalog.pg_extension e ON e.extname = 'timescaledb' \
      LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
@@ -47,7 +46,6 @@ pub struct Catalog {
     pub read_only: bool,
     pub server_version: String,
     pub sees_other_sessions: bool,
-    pub database_bytes: Option<ByteCount>,
     pub connection: ConnectionFacts,
 }
 
@@ -127,7 +125,6 @@ pub async fn read(connection: &mut PgConnection) -> Result<Catalog> {
         read_only: column(&row, "read_only")?,
         server_version: column(&row, "server_version")?,
         sees_other_sessions: column(&row, "sees_sessions")?,
-        database_bytes: u64::try_from(column::<i64>(&row, "database_bytes")?).ok().map(ByteCount),
         connection: ConnectionFacts {
             role: column(&row, "role")?,
             superuser: row.try_get("superuser").unwrap_or(false),

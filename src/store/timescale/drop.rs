@@ -37,14 +37,8 @@ impl TimescaleDropper {
     }
 
     async fn begin(&mut self) -> Outcome<()> {
-        let settings = format!(
-            "BEGIN; SET LOCAL lock_timeout = '{}ms'; SET LOCAL statement_timeout = '1h'; \
-             SET LOCAL idle_in_transaction_session_timeout = '60s'; \
-             SET LOCAL application_name = 'timesweep dropper'; \
-             SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog",
-            self.lock_timeout.as_millis().max(1)
-        );
-        self.connection.execute(AssertSqlSafe(settings)).await.map(|_| ()).map_err(|error| failure(&error))
+        let begin = AssertSqlSafe(begin_statement(self.lock_timeout));
+        self.connection.execute(begin).await.map(|_| ()).map_err(|error| failure(&error))
     }
 
     /// Begins, reads again, drops and compares; leaves the transaction open.
@@ -151,6 +145,18 @@ impl Dropper for TimescaleDropper {
         crash_point::reach("committed");
         Ok(())
     }
+}
+
+/// The isolation is written out: the role or the database may have another default, under which a drop
+/// fails as soon as anybody else has changed the catalog.
+fn begin_statement(lock_timeout: Duration) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '{}ms'; \
+         SET LOCAL statement_timeout = '1h'; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+         SET LOCAL application_name = 'timesweep dropper'; \
+         SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog",
+        lock_timeout.as_millis().max(1)
+    )
 }
 
 /// Finds every part by object id, name and parent at once; a name is null where that part is not there.
@@ -282,6 +288,13 @@ mod tests {
         let more = compare(&planned, &[names(&["a", "b", "new"]), names(&["c"])]);
         let said = "the server would drop new as well".to_owned();
         assert_eq!(more, Err(DropFailure::Changed(vec![(0, Change::Differs(said))])));
+    }
+
+    #[test]
+    fn a_transaction_takes_nothing_from_the_defaults_of_the_session() {
+        let begin = begin_statement(Duration::from_millis(50));
+        assert!(begin.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL "), "{begin}");
+        assert!(begin.contains("lock_timeout = '50ms'"), "{begin}");
     }
 
     #[test]

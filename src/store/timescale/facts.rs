@@ -16,7 +16,12 @@ use crate::store::postgres::rollback;
 use super::catalog::Catalog;
 use super::{aggregates, chunks, dependencies, hypertables, native, sizes, snapshot};
 
-pub async fn read(connection: &mut PgConnection, idle: &Idle, wanted: &Wanted) -> Result<StoreFacts> {
+/// The facts, and the catalog that they were read from.
+pub async fn read(
+    connection: &mut PgConnection,
+    idle: &Idle,
+    wanted: &Wanted,
+) -> Result<(StoreFacts, Catalog)> {
     match read_in_snapshot(connection, idle, wanted).await {
         Err(problem) if problem.kind == Kind::Busy => Err(name_the_drop(connection, problem).await),
         facts => facts,
@@ -33,28 +38,34 @@ async fn name_the_drop(connection: &mut PgConnection, waited: Problem) -> Proble
     }
 }
 
-async fn read_in_snapshot(connection: &mut PgConnection, idle: &Idle, wanted: &Wanted) -> Result<StoreFacts> {
+async fn read_in_snapshot(
+    connection: &mut PgConnection,
+    idle: &Idle,
+    wanted: &Wanted,
+) -> Result<(StoreFacts, Catalog)> {
     let catalog = snapshot(connection).await?;
     let our_now = Timestamp::now().as_microsecond();
     let mut datasets = hypertables::list(connection, wanted).await?;
     let not_datasets = hypertables::explain_missing(connection, &datasets, wanted).await?;
     attach(connection, &catalog, wanted, &mut datasets).await?;
     sizes::attach(connection, idle, &mut datasets).await?;
+    let database_bytes = sizes::of_database(connection).await?;
     let other_drops = dependencies::other_drops(connection).await?;
     rollback(connection).await;
-    Ok(StoreFacts {
+    let facts = StoreFacts {
         identity: catalog.identity.clone(),
         now: catalog.now,
         our_now,
         server: catalog.server(),
         read_only: catalog.read_only,
-        database_bytes: catalog.database_bytes,
+        database_bytes,
         datasets,
         not_datasets,
         sees_other_sessions: catalog.sees_other_sessions,
         other_drops,
-        connection: catalog.connection,
-    })
+        connection: catalog.connection.clone(),
+    };
+    Ok((facts, catalog))
 }
 
 async fn attach(

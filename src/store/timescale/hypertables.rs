@@ -102,7 +102,8 @@ async fn with_integer_now(
     let answer = sqlx::query_scalar::<_, Option<i64>>(AssertSqlSafe(call)).fetch_one(&mut *connection).await;
     sqlx::raw_sql("ROLLBACK TO SAVEPOINT integer_now").execute(&mut *connection).await.map_err(failed)?;
     match answer {
-        Ok(now) => dataset.integer_now = now,
+        Ok(Some(now)) => dataset.integer_now = Some(now),
+        Ok(None) => dataset.integer_now_error = Some("it answers NULL".into()),
         Err(error) => dataset.integer_now_error = Some(in_plain_words(&error)),
     }
     Ok(dataset)

@@ -47,6 +47,15 @@ fn parts(datasets: &mut [DatasetFacts]) -> impl Iterator<Item = &mut ChunkPart> 
     chunks.flat_map(|chunk| &mut chunk.parts).filter(|part| !part.state.tiered)
 }
 
+/// Bytes of the whole database, without opening a relation.
+pub async fn of_database(connection: &mut PgConnection) -> Result<Option<ByteCount>> {
+    sqlx::query_scalar("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")
+        .fetch_one(connection)
+        .await
+        .map(|bytes: i64| u64::try_from(bytes).ok().map(ByteCount))
+        .map_err(|error| read_failed("measure the database", &error))
+}
+
 async fn read_beside(idle: &Idle, oids: &[u32]) -> Result<HashMap<u32, u64>> {
     let mut session = idle.take("reader").await?;
     begin_snapshot(&mut session).await?;

@@ -33,7 +33,7 @@ fn batches_grow_while_transactions_are_short() {
         sizes.push(batch.items.len());
         queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(5));
     }
-    assert_eq!(sizes, [4, 8, 16, 32, 64, 64, 64, 46]);
+    assert_eq!(sizes, [8, 16, 32, 64, 64, 64, 50]);
     assert!(matches!(queue.next(Instant::now()), Next::Finished));
 }
 
@@ -105,6 +105,26 @@ fn datasets_that_lock_referenced_tables_never_run_beside_each_other() {
     let mut queue = builder.build();
     try_next(&mut queue, Instant::now());
     assert!(matches!(queue.next(Instant::now()), Next::Wait(None)));
+}
+
+#[test]
+fn nobody_waits_for_an_instant_of_a_dataset_that_another_worker_has_in_hand() {
+    let now = Instant::now();
+    let mut plan = dataset("a", 4);
+    plan.space_dimensions = 1;
+    let mut queue = queue(&[plan], 9);
+    // Both of its chunks had to wait, alone, and are tried again later.
+    let batch = try_next(&mut queue, now);
+    queue.try_alone(batch.lane, batch.items);
+    for _ in 0..2 {
+        let alone = try_next(&mut queue, now);
+        queue.had_to_wait(alone.lane, alone.items, now);
+    }
+    let Next::Wait(Some(_)) = queue.next(now) else { panic!("there is an instant to wait for") };
+    let later = now + LONGEST_PAUSE * 2;
+    try_next(&mut queue, later);
+    let next = queue.next(later);
+    assert!(matches!(next, Next::Wait(None)), "the other chunk is ready, but must not be tried: {next:?}");
 }
 
 #[test]

@@ -165,3 +165,28 @@ async fn a_read_only_database_can_be_planned_and_not_dropped_from() {
     insta::assert_snapshot!(story.text());
     assert_eq!(database.chunks("t").await, 10);
 }
+
+#[test]
+fn a_typed_url_beside_a_configuration_is_refused_because_one_database_would_be_meant() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("prod.toml");
+    std::fs::write(&config, "[stores.main]\nurl = \"postgres://me@127.0.0.1:1/prod\"\n").expect("written");
+    for (by_argument, by_environment) in [(true, false), (false, true)] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_timesweep"));
+        command.env_clear().current_dir(folder.path()).args([
+            "--url",
+            "postgres://me@127.0.0.1:1/staging",
+            "plan",
+        ]);
+        if by_argument {
+            command.arg("--config").arg(&config);
+        }
+        if by_environment {
+            command.env("TIMESWEEP_CONFIG", &config);
+        }
+        let output = command.output().expect("timesweep starts");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("which database is meant?"), "{said}");
+    }
+}

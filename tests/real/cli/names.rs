@@ -46,8 +46,10 @@ async fn odd_names_go_through_the_whole_cycle() {
         .collect();
     for name in &names {
         assert!(planned.contains(name), "{name}");
-        database.ran(&["hold", "add", &name.to_string(), "--reason", "odd"]).with_code(0);
+        database.ran(&["hold", "add", &name.to_string(), "--reason", "odd\u{1b}[31m\nred"]).with_code(0);
     }
+    let holds = database.ran(&["hold", "list"]).with_code(0).out;
+    assert!(holds.contains("odd\\u{1b}[31m red") && !holds.contains('\u{1b}'), "{holds:?}");
     database.ran(&["apply", &file]).with_code(3);
     assert_eq!(chunks(&database).await, 36);
     for number in 1..=names.len() {
