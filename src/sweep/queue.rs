@@ -120,7 +120,8 @@ impl Queue {
     fn is_free(&self, lane: &Lane) -> bool {
         let foreign_keys = |other: &Lane| other.serial == Some(SerialGroup::ForeignKeys) && other.workers > 0;
         match lane.serial {
-            None => true,
+            // Where readers are in the way, two waiting drops make each of them wait twice as long.
+            None => lane.workers == 0 || !lane.batch.is_contended(),
             Some(SerialGroup::Itself) => lane.workers == 0,
             Some(SerialGroup::ForeignKeys) => !self.lanes.iter().any(foreign_keys),
         }
@@ -289,6 +290,11 @@ impl BatchSize {
         } else if took < COMFORTABLE && chunks >= self.size {
             self.size = (self.size * 2).min(MOST_RELATIONS);
         }
+    }
+
+    /// A lock was not to be had a short while ago.
+    fn is_contended(&self) -> bool {
+        self.calm_needed > 0
     }
 
     fn had_to_wait(&mut self) {

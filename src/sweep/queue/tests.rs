@@ -87,6 +87,21 @@ fn two_workers_take_two_datasets_and_share_the_last_one() {
 }
 
 #[test]
+fn a_dataset_whose_readers_are_in_the_way_has_one_worker_until_it_is_calm() {
+    let now = Instant::now();
+    let mut queue = queue(&[dataset("a", 100)], 3);
+    let batch = try_next(&mut queue, now);
+    queue.had_to_wait(batch.lane, batch.items, now);
+    for _ in 0..CALM_BEFORE_GROWING {
+        let batch = try_next(&mut queue, now);
+        assert!(matches!(queue.next(now), Next::Wait(_)), "one worker at a time");
+        queue.went_well(batch.lane, 1, Duration::from_millis(1));
+    }
+    try_next(&mut queue, now);
+    try_next(&mut queue, now);
+}
+
+#[test]
 fn a_dataset_with_space_partitions_has_one_worker() {
     let mut plan = dataset("a", 20);
     plan.space_dimensions = 1;
