@@ -8,16 +8,16 @@ use sqlx::{AssertSqlSafe, Connection, Executor};
 use tokio::task::JoinHandle;
 
 use super::at_work::{self, AtWork, RULES};
-use super::ledger::{self, Ledger, dropped_items};
+use super::ledger::{Ledger, dropped_items};
 use super::support::{Ran, TestDatabase, eventually};
 
 #[tokio::test]
 async fn two_connections_work_on_one_hypertable() {
     let database = TestDatabase::new().await;
     database.configuration(&format!("lock_timeout = \"250 ms\"\n{RULES}"));
-    database.daily_table("t", 12).await;
-    // Two locked chunks keep both connections waiting at the same time.
-    let chunks: Vec<String> = ledger::expired(&database).await.into_keys().take(2).collect();
+    database.daily_table("t", 30).await;
+    // One locked chunk in the first batch of each connection keeps both waiting at the same time.
+    let chunks = [1, 9].map(|number| format!("_timescaledb_internal._hyper_1_{number}_chunk"));
     let mut reader = database.connect().await;
     reader.execute("BEGIN").await.expect("begin");
     for chunk in chunks {
@@ -33,8 +33,8 @@ async fn two_connections_work_on_one_hypertable() {
     .await;
     reader.execute("ROLLBACK").await.expect("rollback");
     let report = Ran::from(run.wait_with_output().expect("the run ends")).with_code(0).json();
-    assert_eq!(dropped_items(&report), 8);
-    assert_eq!(Ledger::read(&database).await.chunks, 8);
+    assert_eq!(dropped_items(&report), 26);
+    assert_eq!(Ledger::read(&database).await.chunks, 26);
 }
 
 #[tokio::test]
