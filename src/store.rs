@@ -4,6 +4,7 @@
 //! a driver drops a chunk only when the server names exactly the parts that the order names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -67,8 +68,18 @@ pub trait RunnerLock: Send {
 
 #[async_trait]
 pub trait Dropper: Send {
-    /// Drops all chunks of the order in one transaction, or none of them.
-    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<(), DropFailure>;
+    /// Drops in one transaction. Only the first chunk is waited for: the others go along if nobody holds
+    /// any of them, and stay otherwise. On a failure nothing was dropped.
+    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<Dropped, DropFailure>;
+}
+
+/// What a transaction dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many chunks of the order, counted from its first.
+    pub chunks: usize,
+    /// How long others may have waited for us.
+    pub held: Duration,
 }
 
 /// Chunks of one dataset that shall go in one transaction.

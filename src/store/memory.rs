@@ -3,12 +3,14 @@
 //! It keeps the same contract as the others (`tests/driver_suite.rs`): an order is done exactly or not
 //! at all, a second runner is busy, and an answer can be lost after the work was done.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Change, Driver, DropFailure, DropOrder, Dropper, RunnerLock, Wanted};
+use super::{Change, Driver, DropFailure, DropOrder, Dropped, Dropper, RunnerLock, Wanted};
 use crate::problem::{Problem, Result};
 use crate::retention::facts::{Blocker, DatasetFacts, NotADataset, StoreFacts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
@@ -164,27 +166,31 @@ struct MemoryDropper {
 
 #[async_trait]
 impl Dropper for MemoryDropper {
-    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<(), DropFailure> {
+    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<Dropped, DropFailure> {
         let mut contents = self.store.contents();
         contents.orders.push(order.clone());
         let trouble = contents.next_answers.pop_front().unwrap_or(Trouble::Works);
         if let Trouble::Fails(failure) = trouble {
             return Err(failure);
         }
-        if let Some(blocked) = contents.first_blocked(order) {
+        let mut order = Cow::Borrowed(order);
+        if contents.first_blocked(&order.chunks[1..]).is_some() {
+            order.to_mut().chunks.drain(1..);
+        }
+        if let Some(blocked) = contents.first_blocked(&order.chunks) {
             return Err(DropFailure::Waited(format!("a lock on {blocked} was not to be had")));
         }
-        contents.remove(order)?;
+        contents.remove(&order)?;
         match trouble {
             Trouble::DoneButLost => Err(DropFailure::Unknown("the answer was lost".into())),
-            _ => Ok(()),
+            _ => Ok(Dropped { chunks: order.chunks.len(), held: Duration::ZERO }),
         }
     }
 }
 
 impl Contents {
-    fn first_blocked(&self, order: &DropOrder) -> Option<String> {
-        let parts = order.chunks.iter().flat_map(|chunk| &chunk.parts);
+    fn first_blocked(&self, chunks: &[Chunk]) -> Option<String> {
+        let parts = chunks.iter().flat_map(|chunk| &chunk.parts);
         parts
             .into_iter()
             .find(|part| self.blockers.contains_key(&part.oid))

@@ -159,27 +159,25 @@ impl Execution {
     async fn try_batch(&self, batch: Batch, dropper: &mut Option<Box<dyn Dropper>>) -> Result<()> {
         let lane = batch.lane;
         let ready = match self.prepare(batch).await {
-            Ok(items) => items,
+            Ok(ready) => ready,
             Err((items, problem)) => {
                 self.queue().try_again(lane, items);
                 return Err(problem);
             }
         };
-        if ready.is_empty() {
+        if ready.items.is_empty() {
             self.queue().ended(lane);
             self.changed.notify_waiters();
             return Ok(());
         }
-        let order = self.order(lane, &ready);
-        let began = Instant::now();
         let answer = match self.session(dropper).await {
-            Ok(session) => session.drop_chunks(&order).await,
+            Ok(session) => session.drop_chunks(&self.order(&ready)).await,
             Err(problem) => {
-                self.queue().try_again(lane, ready);
+                self.queue().try_again(lane, ready.items);
                 return Err(problem);
             }
         };
-        let outcome = self.handle(lane, ready, answer, began.elapsed(), dropper).await;
+        let outcome = self.handle(ready, answer, dropper).await;
         self.changed.notify_waiters();
         outcome
     }
@@ -195,7 +193,7 @@ impl Execution {
     }
 
     /// Verifies the lock, leaves out what is held by now, and journals the intents.
-    async fn prepare(&self, batch: Batch) -> std::result::Result<Vec<Item>, (Vec<Item>, Problem)> {
+    async fn prepare(&self, batch: Batch) -> std::result::Result<Batch, (Vec<Item>, Problem)> {
         let Batch { lane, items } = batch;
         let checked = async {
             self.lock.lock().await.verify().await?;
@@ -215,7 +213,7 @@ impl Execution {
             }
         }
         match self.write_intents(&dataset, &axis, &mut ready).await {
-            Ok(()) => Ok(ready),
+            Ok(()) => Ok(Batch { lane, items: ready }),
             Err(problem) => Err((ready, problem)),
         }
     }
@@ -230,13 +228,13 @@ impl Execution {
         Ok(())
     }
 
-    fn order(&self, lane: usize, items: &[Item]) -> DropOrder {
+    fn order(&self, batch: &Batch) -> DropOrder {
         let queue = self.queue();
-        let lane = queue.lane(lane);
+        let lane = queue.lane(batch.lane);
         DropOrder {
             dataset: lane.dataset.clone(),
             kind: lane.axis.kind.clone(),
-            chunks: items.iter().map(|item| item.plan.chunk.clone()).collect(),
+            chunks: batch.items.iter().map(|item| item.plan.chunk.clone()).collect(),
             protect_aggregates: lane.protect_aggregates,
         }
     }

@@ -1,9 +1,9 @@
 //! Which chunks are tried next, and how many in one transaction.
 //!
 //! Fresh chunks come first; one that had to wait for a lock is put back and tried again, with growing
-//! pauses, when nothing fresh is left. Batches grow only while transactions stay short: a lock time-out
-//! throws the whole batch away, and under a busy reader large ones never finish (20 chunks per
-//! transaction livelocked in the measurements that this follows).
+//! pauses, when nothing fresh is left. Batches grow only while transactions stay short. The store waits
+//! for the first chunk of a batch alone: batches that wait for each of their chunks never finish under a
+//! busy reader (20 chunks per transaction livelocked in the measurements that this follows).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,15 +13,20 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use crate::retention::plan::{ChunkPlan, DatasetPlan};
 use crate::retention::time_axis::TimeAxis;
 use crate::state::IntentId;
+use crate::store::Dropped;
 
 /// No transaction drops more relations than this: their locks fill a table that all sessions share.
 const MOST_RELATIONS: usize = 64;
-/// A transaction this long lets no batch grow …
+/// A transaction that holds its locks for so long lets no batch grow; twice as long makes it smaller.
 const COMFORTABLE: Duration = Duration::from_millis(25);
-/// … and one this long makes it smaller.
-const LONG: Duration = Duration::from_millis(60);
-/// After a lock time-out this many single chunks have to go through at once before batches come back.
-const CALM_BEFORE_GROWING: u32 = 20;
+/// The same where somebody waits for them.
+const COMFORTABLE_BESIDE_READERS: Duration = Duration::from_millis(15);
+/// So many transactions after a lock time-out a dataset counts as calm again.
+const CALM_AFTER: u32 = 20;
+/// Where readers are in the way, they have the chunks to themselves for so many times as long as we had:
+/// a plan that becomes invalid while it is made is made again.
+const REST: u32 = 2;
+const FIRST_BATCH: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -64,12 +69,15 @@ pub struct Lane {
     /// Continuous aggregates are asked again before each drop.
     pub protect_aggregates: bool,
     serial: Option<SerialGroup>,
+    overlapping: bool,
     workers: usize,
     fresh: VecDeque<Item>,
     /// Must go alone, because a batch with them failed for good.
     single: VecDeque<Item>,
     again: Vec<(Instant, Item)>,
     batch: BatchSize,
+    /// Those who waited for us go first.
+    resting_until: Option<Instant>,
 }
 
 /// Lanes that must not be worked on by two connections at once.
@@ -91,11 +99,10 @@ impl Queue {
     }
 
     pub fn next(&mut self, now: Instant) -> Next {
-        let candidate = self.best_lane(Lane::has_fresh).or_else(|| self.best_lane(|lane| lane.is_ready(now)));
+        let fresh = self.best_lane(|lane| lane.has_fresh() && !lane.is_resting(now));
+        let candidate = fresh.or_else(|| self.best_lane(|lane| lane.is_ready(now) && !lane.is_resting(now)));
         if let Some(index) = candidate {
-            let lane = &mut self.lanes[index];
-            lane.workers += 1;
-            return Next::Try(Batch { lane: index, items: lane.take(now) });
+            return Next::Try(self.lanes[index].take_batch(index, now));
         }
         if self.lanes.iter().all(|lane| lane.workers == 0 && lane.is_empty()) {
             return Next::Finished;
@@ -107,7 +114,7 @@ impl Queue {
     /// on it tells when it is done, and its instants may be long past.
     fn first_ready(&self) -> Option<Instant> {
         let free = self.lanes.iter().filter(|lane| self.is_free(lane));
-        free.flat_map(|lane| lane.again.iter().map(|(ready, _)| *ready)).min()
+        free.filter_map(Lane::first_ready).min()
     }
 
     /// The lane with the fewest workers among those that may be worked on and have what is asked for.
@@ -127,32 +134,27 @@ impl Queue {
         }
     }
 
-    /// The batch was dropped within `took`.
-    pub fn went_well(&mut self, lane: usize, chunks: usize, took: Duration) {
-        self.lanes[lane].batch.went_well(chunks, took);
-        self.lanes[lane].workers -= 1;
-    }
-
-    /// A lock was not to be had. Answers with the chunks whose tries are used up.
-    pub fn had_to_wait(&mut self, lane: usize, items: Vec<Item>, now: Instant) -> Vec<Item> {
+    /// Chunks of a batch were dropped; somebody held one of those that stayed.
+    pub fn went_well(&mut self, lane: usize, dropped: Dropped, stayed: Vec<Item>, now: Instant) {
         let lane = &mut self.lanes[lane];
         lane.workers -= 1;
-        let alone = items.len() == 1;
-        lane.batch.had_to_wait();
-        let mut given_up = Vec::new();
-        for mut item in items {
-            if !alone {
-                // Nobody knows which chunk of a batch was the locked one.
-                lane.fresh.push_back(item);
-                continue;
-            }
-            item.tries += 1;
-            match item.pauses.next() {
-                Some(pause) => lane.again.push((now + pause, item)),
-                None => given_up.push(item),
-            }
+        lane.resting_until = lane.batch.is_contended().then(|| now + dropped.held * REST);
+        if stayed.is_empty() {
+            lane.batch.went_well(dropped);
+        } else {
+            lane.batch.others_were_held();
+            lane.put_back(stayed);
         }
-        given_up
+    }
+
+    /// A lock on the first chunk was not to be had. Answers with the chunk if its tries are used up.
+    pub fn had_to_wait(&mut self, lane: usize, mut items: Vec<Item>, now: Instant) -> Vec<Item> {
+        let lane = &mut self.lanes[lane];
+        lane.workers -= 1;
+        lane.batch.had_to_wait();
+        let others = items.split_off(items.len().min(1));
+        lane.put_back(others);
+        items.into_iter().filter_map(|item| lane.try_later(item, now)).collect()
     }
 
     /// Puts chunks back that were only in the company of one that cannot go.
@@ -189,12 +191,50 @@ impl Lane {
         !self.fresh.is_empty() || !self.single.is_empty()
     }
 
+    fn is_resting(&self, now: Instant) -> bool {
+        self.resting_until.is_some_and(|until| now < until)
+    }
+
+    /// When something of this lane can be tried, as far as its own chunks decide.
+    fn first_ready(&self) -> Option<Instant> {
+        let waiting = self.again.iter().map(|(ready, _)| *ready).min();
+        if self.has_fresh() {
+            self.resting_until
+        } else {
+            waiting.max(self.resting_until.filter(|_| waiting.is_some()))
+        }
+    }
+
     fn is_ready(&self, now: Instant) -> bool {
         self.again.iter().any(|(ready, _)| *ready <= now)
     }
 
     fn is_empty(&self) -> bool {
         !self.has_fresh() && self.again.is_empty()
+    }
+
+    /// The newest chunk of a batch comes first, because it is the one that the store waits for: a reader
+    /// of the latest row then waits for that one and holds none of the older ones. Where ranges lie inside
+    /// one another, the inner ones have to go first.
+    fn take_batch(&mut self, index: usize, now: Instant) -> Batch {
+        let mut items = self.take(now);
+        if !self.overlapping {
+            items.reverse();
+        }
+        self.workers += 1;
+        Batch { lane: index, items }
+    }
+
+    fn put_back(&mut self, items: Vec<Item>) {
+        self.fresh.extend(items);
+    }
+
+    /// Answers with the chunk if its tries are used up.
+    fn try_later(&mut self, mut item: Item, now: Instant) -> Option<Item> {
+        item.tries += 1;
+        let Some(pause) = item.pauses.next() else { return Some(item) };
+        self.again.push((now + pause, item));
+        None
     }
 
     fn take(&mut self, now: Instant) -> Vec<Item> {
@@ -241,11 +281,13 @@ impl QueueBuilder {
             axis: plan.axis.clone(),
             protect_aggregates,
             serial: serial_group(plan, locks_others),
+            overlapping: overlapping(plan),
             workers: 0,
             fresh: plan.going().map(item).collect(),
             single: VecDeque::new(),
             again: Vec::new(),
-            batch: BatchSize::default(),
+            batch: BatchSize::new(locks_others),
+            resting_until: None,
         });
     }
 
@@ -258,36 +300,38 @@ fn serial_group(plan: &DatasetPlan, locks_others: bool) -> Option<SerialGroup> {
     if locks_others {
         return Some(SerialGroup::ForeignKeys);
     }
-    let ranges = plan.chunks.windows(2);
-    let overlapping = ranges.into_iter().any(|pair| pair[0].chunk.range.end > pair[1].chunk.range.start);
-    (plan.space_dimensions > 0 || overlapping).then_some(SerialGroup::Itself)
+    (plan.space_dimensions > 0 || overlapping(plan)).then_some(SerialGroup::Itself)
+}
+
+fn overlapping(plan: &DatasetPlan) -> bool {
+    plan.chunks.windows(2).any(|pair| pair[0].chunk.range.end > pair[1].chunk.range.start)
 }
 
 /// How many chunks go in one transaction.
 #[derive(Debug)]
 struct BatchSize {
     size: usize,
-    /// Single chunks that still have to go through before the size may grow again.
+    /// Transactions that still have to go through before the dataset counts as calm.
     calm_needed: u32,
-}
-
-impl Default for BatchSize {
-    fn default() -> Self {
-        Self { size: 8, calm_needed: 0 }
-    }
+    /// A drop locks more than its chunks: where somebody is in the way, they go one by one.
+    locks_others: bool,
 }
 
 impl BatchSize {
-    fn size(&self) -> usize {
-        self.size
+    fn new(locks_others: bool) -> Self {
+        Self { size: FIRST_BATCH, calm_needed: 0, locks_others }
     }
 
-    fn went_well(&mut self, chunks: usize, took: Duration) {
-        if took > LONG {
-            self.size = (chunks / 2).max(1);
-        } else if self.calm_needed > 0 {
-            self.calm_needed -= 1;
-        } else if took < COMFORTABLE && chunks >= self.size {
+    fn size(&self) -> usize {
+        if self.locks_others && self.is_contended() { 1 } else { self.size }
+    }
+
+    fn went_well(&mut self, dropped: Dropped) {
+        let comfortable = if self.is_contended() { COMFORTABLE_BESIDE_READERS } else { COMFORTABLE };
+        self.calm_needed = self.calm_needed.saturating_sub(1);
+        if dropped.held > comfortable * 2 {
+            self.size = (dropped.chunks / 2).max(1);
+        } else if dropped.held < comfortable && dropped.chunks >= self.size {
             self.size = (self.size * 2).min(MOST_RELATIONS);
         }
     }
@@ -298,8 +342,13 @@ impl BatchSize {
     }
 
     fn had_to_wait(&mut self) {
-        self.size = 1;
-        self.calm_needed = CALM_BEFORE_GROWING;
+        self.size = self.size.min(FIRST_BATCH);
+        self.calm_needed = CALM_AFTER;
+    }
+
+    fn others_were_held(&mut self) {
+        self.size = (self.size / 2).max(1);
+        self.calm_needed = CALM_AFTER;
     }
 }
 

@@ -28,6 +28,7 @@ on_every_ground! {
     an_order_with_a_chunk_that_is_gone_is_not_done_at_all
     an_order_with_a_chunk_that_the_store_keeps_is_not_done_at_all
     a_locked_chunk_makes_the_order_wait_and_its_holder_is_named
+    only_the_first_chunk_is_waited_for
     a_second_runner_is_busy_until_the_first_one_has_ended
     a_chunk_is_still_there_only_by_its_object_id_and_its_name
 }
@@ -38,7 +39,7 @@ fn oids(chunks: &[Chunk]) -> Vec<u32> {
 }
 
 /// Tries again while somebody holds a lock: on a real server that may be an autovacuum.
-async fn until_free(dropper: &mut dyn Dropper, order: &DropOrder) -> Result<(), DropFailure> {
+async fn until_free(dropper: &mut dyn Dropper, order: &DropOrder) -> Result<usize, DropFailure> {
     let mut answer = dropper.drop_chunks(order).await;
     for _ in 0..20 {
         if !matches!(answer, Err(DropFailure::Waited(_))) {
@@ -46,7 +47,7 @@ async fn until_free(dropper: &mut dyn Dropper, order: &DropOrder) -> Result<(), 
         }
         answer = dropper.drop_chunks(order).await;
     }
-    answer
+    answer.map(|dropped| dropped.chunks)
 }
 
 async fn facts_are_complete_and_sorted(ground: &mut dyn Ground) {
@@ -76,7 +77,7 @@ async fn an_order_is_done_exactly(ground: &mut dyn Ground) {
     let bytes_before = ground.driver().total_bytes().await.expect("a size").expect("a size");
     let order = order(ground, &before[1..4]).await;
     let mut dropper = ground.driver().open_dropper().await.expect("a session");
-    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(()));
+    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(3));
     let left = oids(&[&before[..1], &before[4..]].concat());
     assert_eq!(oids(&chunks(ground).await), left);
     let bytes_after = ground.driver().total_bytes().await.expect("a size").expect("a size");
@@ -110,7 +111,7 @@ async fn an_order_with_a_chunk_that_the_store_keeps_is_not_done_at_all(ground: &
 
 async fn a_locked_chunk_makes_the_order_wait_and_its_holder_is_named(ground: &mut dyn Ground) {
     let before = chunks(ground).await;
-    let order = order(ground, &before[0..3]).await;
+    let order = order(ground, &[&before[1..3], &before[..1]].concat()).await;
     ground.lock(&before[1]).await;
     let mut dropper = ground.driver().open_dropper().await.expect("a session");
     let answer = dropper.drop_chunks(&order).await;
@@ -122,8 +123,17 @@ async fn a_locked_chunk_makes_the_order_wait_and_its_holder_is_named(ground: &mu
     let nobody = ground.driver().blockers(&t(), &before[0].parts).await.expect("blockers");
     assert!(nobody.is_empty(), "{nobody:?}");
     ground.release().await;
-    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(()), "the same session can try again");
+    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(3), "the same session can try again");
     assert_eq!(chunks(ground).await.len(), 4);
+}
+
+async fn only_the_first_chunk_is_waited_for(ground: &mut dyn Ground) {
+    let before = chunks(ground).await;
+    let order = order(ground, &before[0..3]).await;
+    ground.lock(&before[2]).await;
+    let mut dropper = ground.driver().open_dropper().await.expect("a session");
+    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(1), "the others stay together");
+    assert_eq!(oids(&chunks(ground).await), oids(&before[1..]));
 }
 
 async fn a_second_runner_is_busy_until_the_first_one_has_ended(ground: &mut dyn Ground) {

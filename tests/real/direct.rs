@@ -35,14 +35,15 @@ pub async fn drop_them(
     database: &TestDatabase,
     table: &DatasetFacts,
     chunks: &[Chunk],
-) -> Result<(), DropFailure> {
+) -> Result<usize, DropFailure> {
     let order = DropOrder {
         dataset: table.name.clone(),
         kind: table.kind.clone(),
         chunks: chunks.to_vec(),
         protect_aggregates: true,
     };
-    driver(database).open_dropper().await.expect("a session").drop_chunks(&order).await
+    let mut dropper = driver(database).open_dropper().await.expect("a session");
+    dropper.drop_chunks(&order).await.map(|dropped| dropped.chunks)
 }
 
 /// One chunk of `t`, of which `change` has made another one: the order is not done.

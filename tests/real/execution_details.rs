@@ -16,8 +16,8 @@ async fn two_connections_work_on_one_hypertable() {
     let database = TestDatabase::new().await;
     database.configuration(&format!("lock_timeout = \"250 ms\"\n{RULES}"));
     database.daily_table("t", 30).await;
-    // One locked chunk in the first batch of each connection keeps both waiting at the same time.
-    let chunks = [1, 9].map(|number| format!("_timescaledb_internal._hyper_1_{number}_chunk"));
+    // The newest chunk in the first batch of each connection is locked, which keeps both waiting at the same time.
+    let chunks = [8, 16].map(|number| format!("_timescaledb_internal._hyper_1_{number}_chunk"));
     let mut reader = database.connect().await;
     reader.execute("BEGIN").await.expect("begin");
     for chunk in chunks {

@@ -10,7 +10,7 @@ use timesweep::retention::facts::{Blocker, StoreFacts};
 use timesweep::retention::model::{ByteCount, ChunkPart};
 use timesweep::retention::name::DatasetName;
 use timesweep::store::memory::Memory;
-use timesweep::store::{Driver, DropFailure, DropOrder, Dropper, RunnerLock, Wanted};
+use timesweep::store::{Driver, DropFailure, DropOrder, Dropped, Dropper, RunnerLock, Wanted};
 
 type Answer = dyn Fn(&DropOrder) -> Option<DropFailure> + Send + Sync;
 type Deed = dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync;
@@ -108,7 +108,7 @@ struct MeddledDropper {
 
 #[async_trait]
 impl Dropper for MeddledDropper {
-    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<(), DropFailure> {
+    async fn drop_chunks(&mut self, order: &DropOrder) -> std::result::Result<Dropped, DropFailure> {
         let answer = match (self.store.answer)(order) {
             Some(failure) => Err(failure),
             None => self.inner.drop_chunks(order).await,

@@ -6,7 +6,7 @@
 //! relations of the order; it skips frozen chunks silently, and a new sibling would go along.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
@@ -15,10 +15,11 @@ use sqlx::postgres::{PgConnection, PgDatabaseError, PgSeverity};
 use sqlx::{Executor, Row};
 
 use crate::crash_point;
-use crate::retention::name::quote_identifier;
+use crate::retention::model::Chunk;
+use crate::retention::name::{RelationName, quote_identifier};
 use crate::retention::time_axis::{TimeKind, TimeRange};
 use crate::store::postgres::{database_error, rollback};
-use crate::store::{Change, DropFailure, DropOrder, Dropper};
+use crate::store::{Change, DropFailure, DropOrder, Dropped, Dropper};
 
 use super::aggregates;
 use super::catalog::Catalog;
@@ -37,19 +38,45 @@ impl TimescaleDropper {
     }
 
     async fn begin(&mut self) -> Outcome<()> {
-        let begin = AssertSqlSafe(begin_statement(self.lock_timeout));
-        self.connection.execute(begin).await.map(|_| ()).map_err(|error| failure(&error))
+        self.execute(&begin_statement(self.lock_timeout)).await
     }
 
-    /// Begins, reads again, drops and compares; leaves the transaction open.
-    async fn drop_in_transaction(&mut self, order: &DropOrder) -> Outcome<()> {
+    /// Begins, reads again, drops and compares; leaves the transaction open. Answers with how many chunks
+    /// went and since when they are locked.
+    async fn drop_in_transaction(&mut self, order: &DropOrder) -> Outcome<(usize, Instant)> {
         self.begin().await?;
-        let expected = self.read_again(order).await?;
+        let chunks = self.lock_what_is_free(order).await?;
+        let held_since = Instant::now();
+        let order = DropOrder { chunks: order.chunks[..chunks].to_vec(), ..order.clone() };
+        let expected = self.read_again(&order).await?;
         if order.protect_aggregates {
-            self.ask_aggregates_again(order).await?;
+            self.ask_aggregates_again(&order).await?;
         }
-        let dropped = self.call_drop_chunks(order).await?;
-        compare(&expected, &dropped)
+        let dropped = self.call_drop_chunks(&order).await?;
+        compare(&expected, &dropped)?;
+        Ok((chunks, held_since))
+    }
+
+    /// Waits for the first chunk, then takes the others if nobody holds any of them: whoever waits for
+    /// the first by now has no lock on a chunk that it would come to later.
+    async fn lock_what_is_free(&mut self, order: &DropOrder) -> Outcome<usize> {
+        if order.chunks.len() < 2 {
+            return Ok(order.chunks.len());
+        }
+        // Before the locks, for their statement cannot name what is gone, and after them, for good.
+        self.read_again(order).await?;
+        self.execute(&lock_statement(&order.chunks[..1], "")).await?;
+        let others = format!("SAVEPOINT others; {}", lock_statement(&order.chunks[1..], " NOWAIT"));
+        if self.execute(&others).await.is_ok() {
+            return Ok(order.chunks.len());
+        }
+        self.execute("ROLLBACK TO SAVEPOINT others").await?;
+        Ok(1)
+    }
+
+    async fn execute(&mut self, statement: &str) -> Outcome<()> {
+        let done = self.connection.execute(AssertSqlSafe(statement.to_owned())).await;
+        done.map(|_| ()).map_err(|error| failure(&error))
     }
 
     /// The names of each chunk's parts as the server writes them; fails where the plan is not true any more.
@@ -135,15 +162,18 @@ impl TimescaleDropper {
 
 #[async_trait]
 impl Dropper for TimescaleDropper {
-    async fn drop_chunks(&mut self, order: &DropOrder) -> Outcome<()> {
-        if let Err(failure) = self.drop_in_transaction(order).await {
-            rollback(&mut self.connection).await;
-            return Err(failure);
-        }
+    async fn drop_chunks(&mut self, order: &DropOrder) -> Outcome<Dropped> {
+        let (chunks, held_since) = match self.drop_in_transaction(order).await {
+            Ok(done) => done,
+            Err(failure) => {
+                rollback(&mut self.connection).await;
+                return Err(failure);
+            }
+        };
         crash_point::reach("before-commit");
-        self.connection.execute("COMMIT").await.map_err(|error| failure(&error))?;
+        self.execute("COMMIT").await?;
         crash_point::reach("committed");
-        Ok(())
+        Ok(Dropped { chunks, held: held_since.elapsed() })
     }
 }
 
@@ -157,6 +187,17 @@ fn begin_statement(lock_timeout: Duration) -> String {
          SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog",
         lock_timeout.as_millis().max(1)
     )
+}
+
+/// Locks every part of the chunks in the mode in which they are dropped. What a name means by then is
+/// read afterwards, so a name that means something else is never dropped.
+fn lock_statement(chunks: &[Chunk], wait: &str) -> String {
+    let name = |relation: &RelationName| {
+        format!("{}.{}", quote_identifier(&relation.schema), quote_identifier(&relation.name))
+    };
+    let parts = chunks.iter().flat_map(|chunk| &chunk.parts);
+    let names: Vec<String> = parts.map(|part| name(&part.relation)).collect();
+    format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE{wait}", names.join(", ONLY "))
 }
 
 /// Finds every part by object id, name and parent at once; a name is null where that part is not there.

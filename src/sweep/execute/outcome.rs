@@ -2,30 +2,30 @@
 //!
 //! Invariant: outcomes are journaled before they are counted, and every chunk ends exactly once.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::problem::{Kind, Problem, Result};
 use crate::report::{ItemOutcome, ItemReport};
 use crate::retention::model::ChunkPart;
 use crate::state::{IntentId, Outcome};
-use crate::store::{Change, DropFailure, Dropper};
+use crate::store::{Change, DropFailure, Dropped, Dropper};
 
 use super::Execution;
 use crate::sweep::gather::our_now;
-use crate::sweep::queue::Item;
+use crate::sweep::queue::{Batch, Item};
 
 impl Execution {
     pub(super) async fn handle(
         &self,
-        lane: usize,
-        items: Vec<Item>,
-        answer: std::result::Result<(), DropFailure>,
-        took: Duration,
+        tried: Batch,
+        answer: std::result::Result<Dropped, DropFailure>,
         dropper: &mut Option<Box<dyn Dropper>>,
     ) -> Result<()> {
+        let Batch { lane, mut items } = tried;
         match answer {
-            Ok(()) => {
-                self.queue().went_well(lane, items.len(), took);
+            Ok(done) => {
+                let stayed = items.split_off(done.chunks.min(items.len()));
+                self.queue().went_well(lane, done, stayed, Instant::now());
                 self.finish_all(lane, items, |_| ItemOutcome::Dropped).await
             }
             Err(DropFailure::Waited(why)) => {

@@ -18,6 +18,12 @@ fn queue(datasets: &[DatasetPlan], attempts: u32) -> Queue {
     builder.build()
 }
 
+/// All of them went, and nobody waited for long.
+fn went_well(queue: &mut Queue, lane: usize, chunks: usize) {
+    let dropped = Dropped { chunks, held: Duration::from_millis(1) };
+    queue.went_well(lane, dropped, Vec::new(), Instant::now());
+}
+
 fn try_next(queue: &mut Queue, now: Instant) -> Batch {
     match queue.next(now) {
         Next::Try(batch) => batch,
@@ -31,40 +37,75 @@ fn batches_grow_while_transactions_are_short() {
     let mut sizes = Vec::new();
     while let Next::Try(batch) = queue.next(Instant::now()) {
         sizes.push(batch.items.len());
-        queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(5));
+        went_well(&mut queue, batch.lane, batch.items.len());
     }
     assert_eq!(sizes, [8, 16, 32, 64, 64, 64, 50]);
     assert!(matches!(queue.next(Instant::now()), Next::Finished));
 }
 
 #[test]
-fn one_lock_timeout_means_single_chunks_until_it_has_been_calm() {
+fn a_batch_begins_with_its_newest_chunk() {
+    let mut queue = queue(&[dataset("a", 20)], 3);
+    let ends = |batch: &Batch| batch.items.iter().map(|item| item.plan.chunk.range.end).collect::<Vec<_>>();
+    let (first, second) = (try_next(&mut queue, Instant::now()), try_next(&mut queue, Instant::now()));
+    assert!(ends(&first).is_sorted_by(|newer, older| newer > older), "{:?}", ends(&first));
+    assert!(ends(&first)[0] < ends(&second)[7], "older batches come first");
+}
+
+#[test]
+fn a_batch_of_which_somebody_held_a_part_is_halved_and_the_rest_comes_again() {
+    let mut queue = queue(&[dataset("a", 20)], 3);
+    let mut batch = try_next(&mut queue, Instant::now());
+    let stayed = batch.items.split_off(1);
+    let dropped = Dropped { chunks: 1, held: Duration::ZERO };
+    queue.went_well(batch.lane, dropped, stayed, Instant::now());
+    assert_eq!(try_next(&mut queue, Instant::now()).items.len(), 4);
+    assert_eq!(queue.take_rest().len(), 18 - 1 - 4, "none is lost: one went and four are in hand");
+}
+
+#[test]
+fn where_others_wait_they_get_time_of_their_own() {
     let now = Instant::now();
     let mut queue = queue(&[dataset("a", 100)], 3);
     let batch = try_next(&mut queue, now);
-    assert!(queue.had_to_wait(batch.lane, batch.items, now).is_empty());
-    for _ in 0..=CALM_BEFORE_GROWING {
-        let batch = try_next(&mut queue, now);
+    queue.had_to_wait(batch.lane, batch.items, now);
+    let batch = try_next(&mut queue, now);
+    let held = Duration::from_millis(10);
+    queue.went_well(batch.lane, Dropped { chunks: batch.items.len(), held }, Vec::new(), now);
+    let Next::Wait(Some(until)) = queue.next(now) else { panic!("not at once") };
+    assert_eq!(until, now + held * REST);
+    try_next(&mut queue, until);
+}
+
+#[test]
+fn one_who_waits_because_of_a_referenced_table_waits_for_one_chunk_at_a_time() {
+    let now = Instant::now();
+    let mut builder = Queue::builder(3);
+    builder.add(&dataset("a", 100), true, false);
+    let mut queue = builder.build();
+    let batch = try_next(&mut queue, now);
+    assert_eq!(batch.items.len(), 8);
+    queue.had_to_wait(batch.lane, batch.items, now);
+    for _ in 0..CALM_AFTER {
+        let batch = try_next(&mut queue, now + LONGEST_PAUSE);
         assert_eq!(batch.items.len(), 1);
-        queue.went_well(batch.lane, 1, Duration::from_millis(1));
+        queue.went_well(batch.lane, Dropped { chunks: 1, held: Duration::ZERO }, Vec::new(), now);
     }
-    assert_eq!(try_next(&mut queue, now).items.len(), 2);
+    assert!(try_next(&mut queue, now + LONGEST_PAUSE).items.len() > 1);
 }
 
 #[test]
 fn a_blocked_chunk_comes_after_all_others_and_is_given_up_in_the_end() {
     let now = Instant::now();
     let mut queue = queue(&[dataset("a", 7)], 2);
-    let batch = try_next(&mut queue, now);
-    queue.had_to_wait(batch.lane, batch.items, now);
     let first = try_next(&mut queue, now);
     let blocked = first.items[0].plan.chunk.label();
-    queue.had_to_wait(first.lane, first.items, now);
+    assert!(queue.had_to_wait(first.lane, first.items, now).is_empty());
     let mut others = 0;
     while let Next::Try(batch) = queue.next(now) {
-        assert_ne!(batch.items[0].plan.chunk.label(), blocked);
+        assert!(batch.items.iter().all(|item| item.plan.chunk.label() != blocked));
         others += batch.items.len();
-        queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(1));
+        queue.went_well(batch.lane, Dropped { chunks: 1, held: Duration::ZERO }, Vec::new(), now);
     }
     assert_eq!(others, 4);
     let Next::Wait(Some(ready)) = queue.next(now) else { panic!("the blocked chunk waits") };
@@ -89,13 +130,13 @@ fn two_workers_take_two_datasets_and_share_the_last_one() {
 #[test]
 fn a_dataset_whose_readers_are_in_the_way_has_one_worker_until_it_is_calm() {
     let now = Instant::now();
-    let mut queue = queue(&[dataset("a", 100)], 3);
+    let mut queue = queue(&[dataset("a", 2_000)], 3);
     let batch = try_next(&mut queue, now);
     queue.had_to_wait(batch.lane, batch.items, now);
-    for _ in 0..CALM_BEFORE_GROWING {
+    for _ in 0..CALM_AFTER {
         let batch = try_next(&mut queue, now);
         assert!(matches!(queue.next(now), Next::Wait(_)), "one worker at a time");
-        queue.went_well(batch.lane, 1, Duration::from_millis(1));
+        queue.went_well(batch.lane, Dropped { chunks: 1, held: Duration::ZERO }, Vec::new(), now);
     }
     try_next(&mut queue, now);
     try_next(&mut queue, now);
@@ -108,7 +149,7 @@ fn a_dataset_with_space_partitions_has_one_worker() {
     let mut queue = queue(&[plan], 3);
     let first = try_next(&mut queue, Instant::now());
     assert!(matches!(queue.next(Instant::now()), Next::Wait(None)));
-    queue.went_well(first.lane, first.items.len(), Duration::ZERO);
+    went_well(&mut queue, first.lane, first.items.len());
     try_next(&mut queue, Instant::now());
 }
 
@@ -153,6 +194,6 @@ fn no_batch_has_more_relations_than_the_limit() {
     for _ in 0..8 {
         let batch = try_next(&mut queue, Instant::now());
         assert!(batch.items.len() * 10 <= MOST_RELATIONS);
-        queue.went_well(batch.lane, batch.items.len(), Duration::from_millis(1));
+        went_well(&mut queue, batch.lane, batch.items.len());
     }
 }
