@@ -14,11 +14,14 @@ use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeRange;
 
 pub mod explain;
+pub mod gate;
+pub mod measure;
 pub mod plan_text;
+pub mod sessions;
 pub mod table;
 pub mod text;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub run: Uuid,
     pub command: String,
@@ -41,6 +44,15 @@ pub struct Report {
     pub settled: Vec<Settled>,
     pub bytes_before: Option<ByteCount>,
     pub bytes_after: Option<ByteCount>,
+    /// The gate's answer, where a gate was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<gate::GateReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<sessions::SessionsReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<measure::DiskReport>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freed: Option<measure::FreedReport>,
 }
 
 /// The run in one word; `cli/exit.rs` turns it into an exit code.
@@ -54,9 +66,11 @@ pub enum Verdict {
     Refused,
     Busy,
     Interrupted,
+    /// The gate is closed, or today's work is done already.
+    Skipped,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DatasetReport {
     pub name: DatasetName,
     pub policy: Option<String>,
@@ -67,6 +81,19 @@ pub struct DatasetReport {
     pub left_out: Vec<LeftOut>,
     pub refusals: Vec<Refusal>,
     pub warnings: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<measure::TableMeasure>,
+    /// Why chunks stay, by reason; never hidden.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Kept>,
+}
+
+/// Chunks that stay for the same reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    pub reason: String,
+    pub chunks: usize,
+    pub bytes: ByteCount,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -32,7 +32,7 @@ pub fn of_problem(problem: &Problem) -> u8 {
 
 pub fn of_verdict(verdict: Verdict) -> u8 {
     match verdict {
-        Verdict::Done | Verdict::NothingToDo => DONE,
+        Verdict::Done | Verdict::NothingToDo | Verdict::Skipped => DONE,
         Verdict::Partial => PARTIAL,
         Verdict::Refused => REFUSED,
         Verdict::Busy => BUSY,

@@ -30,6 +30,7 @@ fn outcome(report: &Report) -> &'static str {
         Verdict::Refused => "refused",
         Verdict::Busy => "busy",
         Verdict::Interrupted => "interrupted",
+        Verdict::Skipped => "skipped",
     }
 }
 
@@ -217,6 +218,8 @@ mod tests {
             left_out: Vec::new(),
             refusals: Vec::new(),
             warnings: vec![NASTY.into()],
+            measure: None,
+            kept: Vec::new(),
         };
         Report {
             run: uuid::Uuid::nil(),
@@ -236,6 +239,10 @@ mod tests {
             settled: Vec::new(),
             bytes_before: None,
             bytes_after: None,
+            gate: None,
+            sessions: None,
+            disk: None,
+            freed: None,
         }
     }
 

@@ -134,6 +134,10 @@ impl Pass {
             settled: Vec::new(),
             bytes_before: facts.database_bytes,
             bytes_after: None,
+            gate: None,
+            sessions: None,
+            disk: None,
+            freed: None,
         }
     }
 
@@ -244,6 +248,8 @@ fn dataset_report(dataset: &DatasetPlan, only: Option<&Selection>, override_caps
             .collect(),
         refusals,
         warnings: dataset.warnings.clone(),
+        measure: None,
+        kept: Vec::new(),
     }
 }
 

@@ -1,0 +1,161 @@
+//! Disk and table sizes before and after, growth and forecast: measured values and what follows from them.
+//!
+//! What is not known is `None` here and the word *unknown* in every rendering, never zero.
+
+use serde::{Deserialize, Serialize};
+
+use crate::retention::model::ByteCount;
+
+/// The disk before and after the run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DiskReport {
+    /// How it was read: `this host`, `SQL`, or the configured command.
+    pub source: String,
+    pub before: Option<DiskReading>,
+    pub after: Option<DiskReading>,
+    /// What is not known, and why; one sentence each.
+    pub unknown: Vec<String>,
+    pub forecasts: Vec<DiskForecast>,
+}
+
+/// One look at the disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskReading {
+    /// Microseconds since 1970 UTC.
+    pub at: i64,
+    /// Below the data folder without the write-ahead log, as `du` counts.
+    pub data: Option<ByteCount>,
+    pub wal: Option<ByteCount>,
+    pub tablespaces: Vec<TablespaceReading>,
+    pub file_systems: Vec<FileSystemReading>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TablespaceReading {
+    pub name: String,
+    pub path: Option<String>,
+    pub bytes: Option<ByteCount>,
+}
+
+/// One file system that the store writes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSystemReading {
+    /// Where it is mounted.
+    pub path: String,
+    /// What of the store lies on it: `data`, `wal`, names of tablespaces.
+    pub holds: Vec<String>,
+    pub size: ByteCount,
+    /// What an ordinary user may still write.
+    pub free: ByteCount,
+    pub free_inodes: Option<u64>,
+}
+
+impl FileSystemReading {
+    /// From 0 to 100, as `df` counts it.
+    pub fn used_percent(&self) -> f64 {
+        if self.size.0 == 0 {
+            return 0.0;
+        }
+        100.0 * (self.size.0.saturating_sub(self.free.0)) as f64 / self.size.0 as f64
+    }
+}
+
+/// Days until a file system is full, as far as the samples say.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DiskForecast {
+    pub path: String,
+    /// Samples that the forecast is drawn from, and the days they span.
+    pub samples: usize,
+    pub span_days: f64,
+    /// Bytes a day; `None` where the fit is poor.
+    pub slope_with_policy: Option<f64>,
+    pub slope_without_policy: Option<f64>,
+    pub with_policy: Vec<DaysUntil>,
+    pub without_policy: Vec<DaysUntil>,
+    /// Why there is no date: too few samples, a poor fit, no growth.
+    pub why_none: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DaysUntil {
+    /// 80, 90 or 100.
+    pub percent: u8,
+    /// `None` where that is never reached at this slope, or not known.
+    pub days: Option<f64>,
+}
+
+/// What was freed, as the chunks weighed and as it was measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FreedReport {
+    pub expected: ByteCount,
+    /// On the file systems or, where those are unknown, by the store's own size.
+    pub measured: Option<ByteCount>,
+    /// Why the two differ, as far as we know.
+    pub difference: Option<String>,
+    /// It was measured a second time after a short while.
+    pub measured_again: bool,
+}
+
+/// One table before and after, and how it grows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TableMeasure {
+    pub before: SizeParts,
+    pub after: Option<SizeParts>,
+    pub chunks_before: usize,
+    pub chunks_after: Option<usize>,
+    pub mean_chunk: Option<ByteCount>,
+    pub largest_chunk: Option<ByteCount>,
+    /// Bytes and rows a day, from complete and uncompressed chunks.
+    pub daily_bytes: Option<f64>,
+    pub daily_rows: Option<f64>,
+    /// When the next chunk is due, microseconds since 1970 UTC.
+    pub next_due: Option<i64>,
+    /// Expected size when as much goes as comes.
+    pub steady_state: Option<ByteCount>,
+    /// What a month more of retention would cost.
+    pub one_more_month: Option<ByteCount>,
+    /// Why something above is not known.
+    pub why_unknown: Option<String>,
+    /// The table's size in earlier samples, oldest first, this run's last.
+    pub history: Vec<SizePoint>,
+    /// Every chunk on the time axis.
+    pub chunks: Vec<ChunkMark>,
+}
+
+/// What a table's bytes are made of; `None` where the store does not tell them apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizeParts {
+    pub total: ByteCount,
+    pub table: Option<ByteCount>,
+    pub index: Option<ByteCount>,
+    pub toast: Option<ByteCount>,
+    /// In compressed companions.
+    pub compressed: Option<ByteCount>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SizePoint {
+    /// Microseconds since 1970 UTC.
+    pub at: i64,
+    pub bytes: ByteCount,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkMark {
+    /// On the dataset's axis (microseconds for times), as in `TimeRange`.
+    pub start: i64,
+    pub end: i64,
+    pub bytes: Option<ByteCount>,
+    pub fate: Fate,
+}
+
+/// What became of a chunk in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    Kept,
+    Held,
+    Dropped,
+    /// It should have gone and is still there.
+    Stayed,
+}
