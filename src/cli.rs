@@ -22,6 +22,7 @@ mod open;
 mod output;
 mod plan;
 mod progress;
+mod publish;
 mod report;
 mod run;
 mod signals;

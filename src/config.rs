@@ -6,6 +6,7 @@
 
 mod document;
 mod limits;
+mod mail;
 mod nearest;
 mod policies;
 mod schema;
@@ -31,6 +32,7 @@ use crate::retention::name::TablePattern;
 use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
 
+pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
@@ -44,6 +46,8 @@ pub struct Config {
     /// At least one, in the order of the file, with different names.
     pub stores: Vec<StoreConfig>,
     pub state: StateSettings,
+    pub mail: Option<MailSettings>,
+    pub report: ReportSettings,
 }
 
 #[derive(Debug, Clone)]
@@ -116,10 +120,12 @@ impl Config {
         // A slip in the file is told before a secret that is missing where it is checked.
         let limits = limits::read(&top)?;
         let state = StateSettings::read(&top)?;
+        let report = mail::read_report(&top)?;
         let mut stores = read_stores(&top, secrets)?;
         add_limits(limits, &mut stores);
         add_policies(&top, &mut stores)?;
-        Ok(Self { stores, state })
+        let mail = mail::read(&top, secrets)?;
+        Ok(Self { stores, state, mail, report })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -138,7 +144,12 @@ impl Config {
             execution: ExecutionSettings::default(),
             rules: Rules { policies, ..Rules::default() },
         };
-        Ok(Self { stores: vec![store], state: StateSettings::default() })
+        Ok(Self {
+            stores: vec![store],
+            state: StateSettings::default(),
+            mail: None,
+            report: ReportSettings::default(),
+        })
     }
 
     /// The store of that name; without a name the only one there is.

@@ -6,9 +6,11 @@
 pub mod cli;
 pub mod config;
 pub mod crash_point;
+pub mod mail;
 pub mod problem;
 pub mod report;
 pub mod retention;
 pub mod state;
 pub mod store;
 pub mod sweep;
+pub mod whole_file;

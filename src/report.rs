@@ -13,11 +13,21 @@ use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
 use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeRange;
 
+pub mod chart;
+pub mod closing;
+pub mod document;
+pub mod early;
 pub mod explain;
 pub mod gate;
+pub mod html;
+pub mod mail;
 pub mod measure;
+pub mod past;
 pub mod plan_text;
+#[cfg(test)]
+pub mod sample;
 pub mod sessions;
+pub mod subject;
 pub mod table;
 pub mod text;
 
@@ -53,6 +63,9 @@ pub struct Report {
     pub disk: Option<measure::DiskReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<measure::FreedReport>,
+    /// The runs before this one on the same store, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past_runs: Vec<past::PastRun>,
 }
 
 /// The run in one word; `cli/exit.rs` turns it into an exit code.
@@ -68,6 +81,28 @@ pub enum Verdict {
     Interrupted,
     /// The gate is closed, or today's work is done already.
     Skipped,
+    /// Something could not be reached or read, and nothing was touched.
+    Unreachable,
+}
+
+impl Verdict {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::NothingToDo => "nothing to do",
+            Self::Partial => "partial",
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+            Self::Interrupted => "interrupted",
+            Self::Skipped => "skipped",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// Whether somebody should look at it.
+    pub fn is_trouble(self) -> bool {
+        !matches!(self, Self::Done | Self::NothingToDo | Self::Skipped)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

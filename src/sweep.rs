@@ -6,5 +6,6 @@
 pub mod apply;
 pub mod execute;
 pub mod gather;
+pub mod past;
 pub mod queue;
 pub mod settle;

@@ -5,16 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may use of this crate. None points up.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("problem", &[]),
     ("crash_point", &[]),
+    ("whole_file", &[]),
     ("retention", &[]),
     ("config", &["problem", "retention"]),
     ("state", &["crash_point", "problem", "retention"]),
     ("store", &["config", "crash_point", "problem", "retention"]),
+    ("mail", &["config", "problem", "whole_file"]),
     ("report", &["problem", "retention"]),
     ("sweep", &["config", "crash_point", "problem", "report", "retention", "state", "store"]),
-    ("cli", &["config", "problem", "report", "retention", "state", "store", "sweep"]),
+    ("cli", &["config", "mail", "problem", "report", "retention", "state", "store", "sweep", "whole_file"]),
 ];
 
 /// What may not be written in `retention/`: the outside world, in any form.

@@ -8,7 +8,7 @@ SUITE=${TIMESWEEP_TESTBED_SUITE:-trixie}
 SERVICES=(postgres)
 SUFFIX=$UID
 case $SUITE in
-    trixie) POSTGRES_VERSION=17 SERVICES+=(mariadb influxdb rabbitmq) ;;
+    trixie) POSTGRES_VERSION=17 SERVICES+=(mariadb influxdb rabbitmq smtp) ;;
     sid)    POSTGRES_VERSION=18 SUFFIX=sid-$UID ;;
     *)      POSTGRES_VERSION= ;;
 esac

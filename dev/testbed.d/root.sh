@@ -8,6 +8,7 @@ for service in "${SERVICES[@]}"; do
         mariadb)  PACKAGES+=(mariadb-server) ;;
         influxdb) PACKAGES+=(influxdb) ;;
         rabbitmq) PACKAGES+=(rabbitmq-server) ;;
+        smtp)     PACKAGES+=(python3-aiosmtpd openssl) ;;
     esac
 done
 # Goes up when the way of building changes; like the package list, it is part of the name.

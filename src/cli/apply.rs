@@ -6,9 +6,9 @@ use std::sync::Arc;
 use clap::Args;
 use uuid::Uuid;
 
-use super::{Common, exit, open, output, progress, signals};
+use super::{Common, exit, open, output, progress, publish, signals};
 use crate::problem::{Problem, Result};
-use crate::report::text;
+use crate::report::{Report, text};
 use crate::retention::plan::Plan;
 use crate::retention::plan_file;
 use crate::state::State;
@@ -38,9 +38,24 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
     execute(common, "apply", Order::Saved { plan: Box::new(plan), override_caps }).await
 }
 
-/// What `apply` and `run --apply` share.
+/// What `apply` and `run --apply` share: the pass, and its report to everybody who is to have it.
 pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
+    let publisher = publish::Publisher::new(&opened);
+    match pass(common, command, order, opened).await {
+        Ok(mut report) => {
+            publisher.publish(&mut report).await;
+            output::print(common.output, || text::render(&report), &report)?;
+            Ok(exit::of_verdict(report.verdict))
+        }
+        Err(problem) => {
+            publisher.publish_early_end(command, &problem).await;
+            Err(problem)
+        }
+    }
+}
+
+async fn pass(common: &Common, command: &str, order: Order, opened: open::Opened) -> Result<Report> {
     let stop = signals::stop_token();
     let state = Arc::new(State::open(&opened.state_path).await?);
     let pass = Pass {
@@ -53,15 +68,13 @@ pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8>
         exit_code: exit::of_verdict,
     };
     let report = pass.apply(order).await;
-    let report = report?;
-    output::print(common.output, || text::render(&report), &report)?;
     if let Some(state) = Arc::into_inner(state)
         && let Err(problem) = state.close().await
     {
         // Everything is on disk already; the next run reads the side files as well.
         output::note(&problem.to_string());
     }
-    Ok(exit::of_verdict(report.verdict))
+    report
 }
 
 fn read(path: &Path) -> Result<Plan> {

@@ -35,6 +35,7 @@ pub fn of_verdict(verdict: Verdict) -> u8 {
         Verdict::Done | Verdict::NothingToDo | Verdict::Skipped => DONE,
         Verdict::Partial => PARTIAL,
         Verdict::Refused => REFUSED,
+        Verdict::Unreachable => UNREACHABLE,
         Verdict::Busy => BUSY,
         Verdict::Interrupted => signals::exit_code(),
     }
@@ -53,6 +54,7 @@ mod tests {
             (Verdict::Refused, 4),
             (Verdict::Busy, 75),
             (Verdict::Interrupted, 130),
+            (Verdict::Unreachable, 5),
         ];
         for (verdict, code) in verdicts {
             assert_eq!(of_verdict(verdict), code, "{verdict:?}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::Common;
-use crate::config::{Config, StoreConfig, parse_drop_after, url_has_password};
+use crate::config::{Config, MailSettings, ReportSettings, StoreConfig, parse_drop_after, url_has_password};
 use crate::problem::{Problem, Result};
 use crate::retention::name::TablePattern;
 use crate::state::State;
@@ -20,13 +20,16 @@ pub struct Opened {
     pub store: StoreConfig,
     pub driver: Arc<dyn Driver>,
     pub state_path: PathBuf,
+    pub mail: Option<MailSettings>,
+    pub report: ReportSettings,
 }
 
 pub fn open(common: &Common) -> Result<Opened> {
     let config = configuration(common)?;
     let store = config.store(common.store.as_deref())?.clone();
     let driver = store::open(&store)?;
-    Ok(Opened { store, driver, state_path: common.state.clone().unwrap_or(config.state.path) })
+    let state_path = common.state.clone().unwrap_or(config.state.path);
+    Ok(Opened { store, driver, state_path, mail: config.mail, report: config.report })
 }
 
 /// The state's place alone, for verbs that need no store.
@@ -36,6 +39,20 @@ pub fn state_path(common: &Common) -> Result<PathBuf> {
         None if common.config.is_some() || found_file().is_some() => Ok(configuration(common)?.state.path),
         None => Ok(crate::config::StateSettings::default().path),
     }
+}
+
+/// Who gets the mails, for verbs that need no store.
+pub fn mail_settings(common: &Common) -> Result<MailSettings> {
+    configuration(common)?.mail.ok_or_else(|| {
+        Problem::usage("the configuration says nothing about mail")
+            .hint("add a section [mail]; example.toml shows its settings")
+    })
+}
+
+/// What the configuration calls the run, where there is one.
+pub fn title(common: &Common) -> String {
+    let mail = configuration(common).ok().and_then(|config| config.mail);
+    mail.map_or_else(|| crate::config::DEFAULT_TITLE.into(), |mail| mail.title)
 }
 
 /// For previews: reads a state that is there, and creates none.

@@ -1,9 +1,11 @@
 //! `timesweep report`: the last run or a given one, from the journal. Connects to nothing.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
-use super::{Common, exit, open, output};
+use super::{Common, Output, exit, open, output, publish};
 use crate::problem::{Problem, Result};
 use crate::report::table::{indented, minute, plain};
 use crate::report::{Report, text};
@@ -14,8 +16,14 @@ pub struct ReportArgs {
     /// The run's id, or its first letters [default: the last run]
     run: Option<String>,
     /// List the last runs instead
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long, conflicts_with_all = ["run", "html", "mail"])]
     list: bool,
+    /// Write the report as one page with charts
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Send the report once more, to the recipients of the configuration
+    #[arg(long)]
+    mail: bool,
 }
 
 pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
@@ -34,7 +42,18 @@ pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
     }
     let record = find(&state, args.run.as_deref()).await?;
     state.close().await?;
-    show(common, &record.ok_or_else(no_runs)?)
+    let report = report_of(&record.ok_or_else(no_runs)?)?;
+    if let Some(file) = &args.html {
+        publish::write_page(file, &report, &open::title(common))?;
+    }
+    if args.mail {
+        publish::mail_again(&open::mail_settings(common)?, &path, &report).await?;
+    }
+    // Whoever wanted a file or a mail has it; JSON is still the last line for programs.
+    if (args.html.is_none() && !args.mail) || common.output == Output::Json {
+        output::print(common.output, || text::render(&report), &report)?;
+    }
+    Ok(exit::DONE)
 }
 
 async fn find(state: &State, id: Option<&str>) -> Result<Option<RunRecord>> {
@@ -46,7 +65,7 @@ async fn find(state: &State, id: Option<&str>) -> Result<Option<RunRecord>> {
     }
 }
 
-fn show(common: &Common, record: &RunRecord) -> Result<u8> {
+fn report_of(record: &RunRecord) -> Result<Report> {
     let Some(end) = &record.end else {
         return Err(Problem::usage(format!(
             "run {} has no report: it is at work, or it was cut off",
@@ -54,11 +73,9 @@ fn show(common: &Common, record: &RunRecord) -> Result<u8> {
         ))
         .hint("the next run settles what a cut-off run left open"));
     };
-    let report: Report = serde_json::from_str(&end.report_json).map_err(|error| {
+    serde_json::from_str(&end.report_json).map_err(|error| {
         Problem::usage(format!("the report of run {} is of another version", record.run.id)).because(&error)
-    })?;
-    output::print(common.output, || text::render(&report), &report)?;
-    Ok(exit::DONE)
+    })
 }
 
 fn table_of(runs: &[RunRecord]) -> String {

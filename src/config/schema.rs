@@ -16,7 +16,7 @@ pub(super) struct Known {
 pub(super) const TOP: Known = Known {
     label: "the top level",
     path: "",
-    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan"],
+    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan", "mail", "report"],
 };
 
 pub(super) const STATE: Known = Known { label: "[state]", path: "state", keys: &["path"] };
@@ -61,7 +61,19 @@ pub(super) const GUARDS: Known =
 
 pub(super) const PLAN: Known = Known { label: "[plan]", path: "plan", keys: &["lifetime"] };
 
-const SECTIONS: [Known; 9] = [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN];
+pub(super) const MAIL: Known = Known {
+    label: "[mail]",
+    path: "mail",
+    keys: &["host", "port", "security", "user", "password", "from", "to", "ca_file", "on", "title"],
+};
+
+pub(super) const MAIL_PASSWORD: Known =
+    Known { label: "password", path: "mail.password", keys: &["env", "file"] };
+
+pub(super) const REPORT: Known = Known { label: "[report]", path: "report", keys: &["folder"] };
+
+const SECTIONS: [Known; 12] =
+    [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN, MAIL, MAIL_PASSWORD, REPORT];
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {

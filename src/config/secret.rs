@@ -64,6 +64,19 @@ pub(super) fn read_password(
     read_named(&setting.section(&schema::PASSWORD, &setting.place)?, secrets)
 }
 
+/// A secret that is always named, of another section.
+pub(super) fn read_secret(
+    setting: &Setting<'_>,
+    known: &'static schema::Known,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    if setting.value.get_ref().is_str() {
+        let hint = "name it with { env = \"…\" } or { file = \"…\" }";
+        return Err(setting.fault(" is written in plain text").hint(hint));
+    }
+    read_named(&setting.section(known, &setting.place)?, secrets)
+}
+
 /// Refuses what is no PostgreSQL URL, or one that would be cut in the middle of its password; `fault` adds the place to what it is told.
 pub(super) fn checked_url(
     url: SecretString,

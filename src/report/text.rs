@@ -6,6 +6,7 @@ use crate::problem::printable;
 use crate::retention::drift::DriftKind;
 use crate::retention::facts::Blocker;
 
+use super::closing;
 use super::plan_text::{run_refusals, table_refusals};
 use super::table::{counted, indented, minute, number, plain};
 use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict};
@@ -18,31 +19,30 @@ pub fn render(report: &Report) -> String {
     text.push_str(&freed_table(report));
     text.push_str(&stayed(report));
     text.push_str(&totals(report));
+    text.push_str(&closing::render(report));
     text
 }
 
 fn outcome(report: &Report) -> &'static str {
     match report.verdict {
         Verdict::Refused if report.chunks_dropped() > 0 => "partly refused",
-        Verdict::Done => "done",
-        Verdict::NothingToDo => "nothing to do",
-        Verdict::Partial => "partial",
-        Verdict::Refused => "refused",
-        Verdict::Busy => "busy",
-        Verdict::Interrupted => "interrupted",
-        Verdict::Skipped => "skipped",
+        verdict => verdict.word(),
     }
 }
 
 fn headline(report: &Report) -> String {
     let seconds = (report.ended_at - report.started_at).max(0) / 1_000_000;
+    // A run that ended early may not know its database.
+    let database = match report.identity.database.as_str() {
+        "" => String::new(),
+        _ => format!("{}, ", printable(&report.identity)),
+    };
     format!(
-        "run {} ({}) on store {}: {}\n{}, {} UTC, {seconds} s\n\n",
+        "run {} ({}) on store {}: {}\n{database}{} UTC, {seconds} s\n\n",
         report.run,
         report.command,
         report.store,
         outcome(report),
-        printable(&report.identity),
         minute(report.started_at),
     )
 }
@@ -243,6 +243,7 @@ mod tests {
             sessions: None,
             disk: None,
             freed: None,
+            past_runs: Vec::new(),
         }
     }
 

@@ -22,6 +22,7 @@ use crate::store::Driver;
 
 use super::execute::{self, Executed, Progress, Setting};
 use super::gather::{self, our_now};
+use super::past;
 use super::queue::Queue;
 use super::settle;
 
@@ -77,6 +78,7 @@ impl Pass {
             Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
         };
         self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
+        report.past_runs = past::runs_before(&self.state, &self.config.name, Some(run.0)).await;
         report.bytes_after = self.driver.total_bytes().await.unwrap_or(None);
         Ok(self.finish(run, began, report).await)
     }
@@ -138,6 +140,7 @@ impl Pass {
             sessions: None,
             disk: None,
             freed: None,
+            past_runs: Vec::new(),
         }
     }
 

@@ -1,0 +1,109 @@
+//! Sending mail, with patience: what does not get through waits in the outbox for the next run.
+//!
+//! A mail is on disk before it is sent, and removed after the server took it: a crash between the two sends it twice, never not at all.
+//! Invariant: `post` ends within its time, whatever the server does, and never fails: it answers with warnings.
+
+use std::time::{Duration, Instant};
+
+use crate::config::MailSettings;
+use crate::problem::printable;
+
+mod outbox;
+mod smtp;
+
+pub use outbox::Outbox;
+
+use outbox::Waiting;
+use smtp::{Failure, Server};
+
+/// All mails of one run together, those that waited included.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What became of the mails.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Posted {
+    pub sent: usize,
+    /// Of earlier runs.
+    pub sent_late: usize,
+    pub warnings: Vec<String>,
+}
+
+/// Sends a message to every recipient, and what waited before; `now` is in microseconds since 1970 UTC.
+pub async fn post(settings: &MailSettings, outbox: &Outbox, id: &str, message: &[u8], now: i64) -> Posted {
+    let mut posted = Posted::default();
+    let recipients: Vec<String> = settings.to.iter().map(|to| to.email.to_string()).collect();
+    let new = outbox.keep(id, message, &recipients, now, &mut posted.warnings);
+    let old = outbox.waiting(&recipients, &new, now, &mut posted.warnings);
+    let mut round = Round { outbox, deadline: Instant::now() + PATIENCE, server: None, away: None };
+    for waiting in new {
+        posted.sent += round.send(settings, waiting, &mut posted.warnings).await;
+    }
+    let mut left = 0;
+    for name in old {
+        // Another run may be sending this very mail.
+        let Some(waiting) = outbox.claim(&name) else { continue };
+        let mut why = Vec::new();
+        let sent = if round.is_over() { 0 } else { round.send(settings, waiting, &mut why).await };
+        posted.sent_late += sent;
+        left += 1 - sent;
+    }
+    if left > 0 {
+        let mails = if left == 1 {
+            "1 mail of an earlier run waits".into()
+        } else {
+            format!("{left} mails of earlier runs wait")
+        };
+        posted.warnings.push(format!("{mails} in {} still", outbox.folder().display()));
+    }
+    posted
+}
+
+/// One look at the server, for as many mails as it takes.
+struct Round<'a> {
+    outbox: &'a Outbox,
+    deadline: Instant,
+    server: Option<Server>,
+    /// Why nothing more is tried.
+    away: Option<String>,
+}
+
+impl Round<'_> {
+    fn is_over(&self) -> bool {
+        self.away.is_some() || Instant::now() >= self.deadline
+    }
+
+    /// 1 where it was sent; a warning otherwise.
+    async fn send(&mut self, settings: &MailSettings, waiting: Waiting, warnings: &mut Vec<String>) -> usize {
+        let answer = self.try_to_send(settings, &waiting).await;
+        let Err(failure) = answer else {
+            self.outbox.remove(&waiting);
+            return 1;
+        };
+        let why = printable(failure.why());
+        if let Failure::Away(_) = failure {
+            self.away = Some(why.clone());
+        }
+        let kept = if waiting.is_kept() {
+            format!("it is kept in {} for the next run", self.outbox.folder().display())
+        } else {
+            "it is lost, because it could not be kept either".into()
+        };
+        let hint =
+            if matches!(failure, Failure::Refused(_)) { "; look at `to` and `from` of [mail]" } else { "" };
+        warnings.push(format!("the mail to {} was not sent: {why}; {kept}{hint}", waiting.to));
+        0
+    }
+
+    async fn try_to_send(&mut self, settings: &MailSettings, waiting: &Waiting) -> Result<(), Failure> {
+        if let Some(why) = &self.away {
+            return Err(Failure::Away(why.clone()));
+        }
+        if self.server.is_none() {
+            self.server = Some(Server::new(settings).map_err(Failure::Away)?);
+        }
+        match &self.server {
+            Some(server) => server.send(&settings.from, &waiting.to, &waiting.message, self.deadline).await,
+            None => Err(Failure::Away("there is no server".into())),
+        }
+    }
+}

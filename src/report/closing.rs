@@ -1,0 +1,179 @@
+//! The end of every report: what was not done, why chunks stay, what comes next, the runs before.
+//!
+//! Plain values for the page and the mail, and the same as text. Invariant: whatever a run should have
+//! done and did not is in `not_done`, in every rendering.
+
+use std::fmt::Write as _;
+
+use crate::problem::printable;
+use crate::retention::model::ByteCount;
+
+use super::past::PastRun;
+use super::table::{counted, day, indented, minute, number, plain};
+use super::{DatasetReport, ItemOutcome, Report, Verdict};
+
+/// One sentence for each thing that should have been done and was not.
+pub fn not_done(report: &Report) -> Vec<String> {
+    let mut said = Vec::new();
+    if report.datasets.is_empty() && report.verdict != Verdict::NothingToDo {
+        said.push("nothing was dropped: the run ended before any table was looked at".to_owned());
+    }
+    if !report.refusals.is_empty() {
+        said.push("nothing was dropped: the whole run is refused".to_owned());
+    }
+    said.extend(report.datasets.iter().flat_map(not_done_of));
+    said
+}
+
+fn not_done_of(dataset: &DatasetReport) -> Vec<String> {
+    let name = &dataset.name;
+    let stayed = |what: &str, is: fn(&ItemOutcome) -> bool| {
+        let items: Vec<_> = dataset.items.iter().filter(|item| is(&item.outcome)).collect();
+        let bytes: ByteCount = items.iter().filter_map(|item| item.bytes).sum();
+        (!items.is_empty()).then(|| format!("{name}: {} ({bytes}) {what}", counted(items.len(), "chunk")))
+    };
+    let refused = (!dataset.refusals.is_empty()).then(|| format!("{name}: refused by a guard"));
+    let left_out = dataset.left_out.len();
+    let left_out =
+        (left_out > 0).then(|| format!("{name}: {} of the saved plan left out", counted(left_out, "chunk")));
+    [
+        refused,
+        left_out,
+        stayed("stayed locked", |outcome| matches!(outcome, ItemOutcome::Blocked { .. })),
+        stayed("failed", |outcome| matches!(outcome, ItemOutcome::Failed { .. })),
+        stayed("not as planned, left alone", |outcome| matches!(outcome, ItemOutcome::Changed { .. })),
+        stayed("not tried", |outcome| matches!(outcome, ItemOutcome::NotTried { .. })),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What happens without anybody doing anything, and what needs somebody.
+pub fn next(report: &Report) -> Vec<String> {
+    let mut said = Vec::new();
+    let any = |is: fn(&ItemOutcome) -> bool| report.items().any(|(_, item)| is(&item.outcome));
+    if any(|outcome| matches!(outcome, ItemOutcome::Blocked { .. } | ItemOutcome::NotTried { .. })) {
+        said.push("the next run tries the chunks that stayed again".to_owned());
+    }
+    if any(|outcome| matches!(outcome, ItemOutcome::Failed { .. })) {
+        said.push("the failed chunks need somebody; the hints are above".to_owned());
+    }
+    if !report.refusals.is_empty() || report.datasets.iter().any(|dataset| !dataset.refusals.is_empty()) {
+        said.push("the refusals need somebody; each names its way out".to_owned());
+    }
+    said.extend(next_chunk(report));
+    said
+}
+
+/// The table whose next chunk is due first.
+fn next_chunk(report: &Report) -> Option<String> {
+    let due = |dataset: &DatasetReport| dataset.measure.as_ref().and_then(|measure| measure.next_due);
+    let (at, dataset) = report
+        .datasets
+        .iter()
+        .filter_map(|dataset| Some((due(dataset)?, dataset)))
+        .min_by_key(|(at, _)| *at)?;
+    Some(format!("the next chunk is due on {}, of {}", day(at), dataset.name))
+}
+
+/// The text sections that end a report; empty where there is nothing to say.
+pub fn render(report: &Report) -> String {
+    [kept(report), list("not done", &not_done(report)), list("what comes next", &next(report)), past(report)]
+        .concat()
+}
+
+fn list(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    lines.iter().fold(format!("\n{title}\n"), |text, line| text + "  " + &printable(line) + "\n")
+}
+
+fn kept(report: &Report) -> String {
+    let mut table = plain(&["table", "chunks", "size", "why they stay"]);
+    let mut any = false;
+    for dataset in &report.datasets {
+        for kept in &dataset.kept {
+            any = true;
+            table.add_row(vec![
+                comfy_table::Cell::new(&dataset.name),
+                number(kept.chunks),
+                number(kept.bytes),
+                comfy_table::Cell::new(printable(&kept.reason)),
+            ]);
+        }
+    }
+    if any { format!("\nwhy chunks stay\n{}", indented(&table)) } else { String::new() }
+}
+
+fn past(report: &Report) -> String {
+    if report.past_runs.is_empty() {
+        return String::new();
+    }
+    let mut table = plain(&["started", "command", "outcome", "chunks", "freed", "took"]);
+    for run in &report.past_runs {
+        let cells = past_cells(run);
+        let [started, command, outcome, chunks, freed, took] = cells;
+        table.add_row(vec![
+            comfy_table::Cell::new(started),
+            comfy_table::Cell::new(command),
+            comfy_table::Cell::new(outcome),
+            number(chunks),
+            number(freed),
+            number(took),
+        ]);
+    }
+    let mut text = String::from("\nthe runs before\n");
+    let _ = write!(text, "{}", indented(&table));
+    text
+}
+
+/// Started, command, outcome, chunks, freed, took.
+pub fn past_cells(run: &PastRun) -> [String; 6] {
+    let shown = |known: Option<String>| known.unwrap_or_else(|| "?".into());
+    [
+        minute(run.started_at),
+        printable(&run.command),
+        run.outcome().into(),
+        shown(run.chunks.map(|chunks| chunks.to_string())),
+        shown(run.bytes.map(|bytes| bytes.to_string())),
+        shown(run.seconds.map(|seconds| format!("{seconds} s"))),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn a_run_that_did_everything_has_nothing_left_undone() {
+        assert_eq!(not_done(&sample::done()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_not_done_is_said_by_table_and_by_cause() {
+        let said = not_done(&sample::partial());
+        assert_eq!(
+            said,
+            [
+                "public.conditions: 1 chunk (3.4 GiB) stayed locked",
+                "public.conditions: 1 chunk (3.4 GiB) failed",
+                "public.conditions: 1 chunk (3.4 GiB) not tried",
+            ]
+        );
+        assert_eq!(not_done(&sample::refused()), ["plant.\"Größe; drop\": refused by a guard"]);
+        assert_eq!(
+            not_done(&sample::busy()),
+            ["nothing was dropped: the run ended before any table was looked at"]
+        );
+    }
+
+    #[test]
+    fn what_comes_next_names_the_first_chunk_that_is_due() {
+        assert_eq!(next(&sample::done()), ["the next chunk is due on 2026-11-23, of public.conditions"]);
+        let partial = next(&sample::partial());
+        assert!(partial[0].contains("tries the chunks that stayed again"), "{partial:?}");
+    }
+}
