@@ -15,7 +15,8 @@ use super::{DatasetReport, ItemOutcome, Report, Verdict};
 /// One sentence for each thing that should have been done and was not.
 pub fn not_done(report: &Report) -> Vec<String> {
     let mut said = Vec::new();
-    if report.datasets.is_empty() && report.verdict != Verdict::NothingToDo {
+    // A closed gate is an answer: nothing was due.
+    if report.datasets.is_empty() && !matches!(report.verdict, Verdict::NothingToDo | Verdict::Skipped) {
         said.push("nothing was dropped: the run ended before any table was looked at".to_owned());
     }
     if !report.refusals.is_empty() {
@@ -62,6 +63,9 @@ pub fn next(report: &Report) -> Vec<String> {
     if !report.refusals.is_empty() || report.datasets.iter().any(|dataset| !dataset.refusals.is_empty()) {
         said.push("the refusals need somebody; each names its way out".to_owned());
     }
+    if report.datasets.is_empty() && matches!(report.verdict, Verdict::Busy | Verdict::Unreachable) {
+        said.push("nothing was touched; a run after that is over does it all".to_owned());
+    }
     said.extend(next_chunk(report));
     said
 }
@@ -77,10 +81,16 @@ fn next_chunk(report: &Report) -> Option<String> {
     Some(format!("the next chunk is due on {}, of {}", day(at), dataset.name))
 }
 
+/// What a text report says right below its headline.
+pub fn undone(report: &Report) -> String {
+    let lines: String =
+        not_done(report).iter().map(|line| format!("not done: {}\n", printable(line))).collect();
+    if lines.is_empty() { lines } else { lines + "\n" }
+}
+
 /// The text sections that end a report; empty where there is nothing to say.
 pub fn render(report: &Report) -> String {
-    [kept(report), list("not done", &not_done(report)), list("what comes next", &next(report)), past(report)]
-        .concat()
+    [kept(report), list("what comes next", &next(report)), past(report)].concat()
 }
 
 fn list(title: &str, lines: &[String]) -> String {
@@ -168,6 +178,12 @@ mod tests {
             not_done(&sample::busy()),
             ["nothing was dropped: the run ended before any table was looked at"]
         );
+    }
+
+    #[test]
+    fn the_end_of_a_report_reads_like_this() {
+        let report = sample::partial();
+        insta::assert_snapshot!(undone(&report) + &render(&report));
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub fn summary(report: &Report) -> String {
 }
 
 fn next(report: &Report) -> Vec<Block> {
-    lines(closing::next(report))
+    lines(&closing::next(report))
 }
 
 fn past(report: &Report) -> Vec<Block> {
@@ -87,7 +87,7 @@ fn past(report: &Report) -> Vec<Block> {
     table(&header, report.past_runs.iter().map(|run| closing::past_cells(run).to_vec()).collect())
 }
 
-fn lines(said: Vec<String>) -> Vec<Block> {
+fn lines(said: &[String]) -> Vec<Block> {
     if said.is_empty() { Vec::new() } else { vec![Block::Lines(said.iter().map(printable).collect())] }
 }
 

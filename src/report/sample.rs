@@ -51,7 +51,7 @@ pub fn done() -> Report {
     if let Some(disk) = &mut report.disk {
         disk.after = Some(reading(330, 4));
     }
-    report.freed = Some(freed(41_3));
+    report.freed = Some(freed(413));
     report
 }
 
@@ -193,7 +193,7 @@ fn rich() -> Report {
         gate: Some(gate()),
         sessions: Some(sessions()),
         disk: Some(disk()),
-        freed: Some(freed(31_0)),
+        freed: Some(freed(310)),
         past_runs: past_runs(),
     }
 }

@@ -13,6 +13,7 @@ use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict};
 
 pub fn render(report: &Report) -> String {
     let mut text = headline(report);
+    text.push_str(&closing::undone(report));
     text.push_str(&troubles(report));
     text.push_str(&settled(report));
     text.push_str(&drifts(report));

@@ -101,7 +101,9 @@ fn draw(rows: &[Row], more: usize, now: i64, alt: &str) -> String {
         let (start, end) = row.span();
         let top = TOP + ROW * number as f64;
         if let Some(shared) = shared.filter(|_| row.is_time) {
-            moments.iter().for_each(|(at, _)| upright(&mut canvas, shared.at(*at), top, GRID, ""));
+            for (at, _) in &moments {
+                upright(&mut canvas, shared.at(*at), top, GRID, "");
+            }
             draw_row(&mut canvas, row, top, &shared);
             if (shared.from..=shared.to).contains(&(now as f64)) {
                 upright(
@@ -123,7 +125,9 @@ fn draw(rows: &[Row], more: usize, now: i64, alt: &str) -> String {
         0 => String::new(),
         more => format!("; {more} more tables are in the table only"),
     };
-    canvas.text((LEFT, bottom + 32.0), Anchor::Start, &format!("the dashed line is this run{more}"));
+    let own = if rows.iter().all(|row| row.is_time) { "" } else { "; numbers have a scale of their own" };
+    let note = format!("the dashed line is this run{own}{more}");
+    canvas.text((LEFT, bottom + 32.0), Anchor::Start, &note);
     canvas.finish(bottom + 42.0, alt)
 }
 

@@ -68,7 +68,7 @@ fn draw(
     let holds =
         if system.holds.is_empty() { String::new() } else { format!(" ({})", system.holds.join(", ")) };
     let title = format!("{}{holds}, {}", system.path, system.size);
-    canvas.bold((16.0, top + 14.0), Anchor::Start, &shortened(&title, 66));
+    canvas.bold((16.0, top + 14.0), Anchor::Start, &shortened(&title, 54));
     for percent in [80_u8, 90] {
         let x = LEFT + (RIGHT - LEFT) * f64::from(percent) / 100.0;
         canvas.text((x, top + 17.0), Anchor::Middle, &format!("{percent} %"));

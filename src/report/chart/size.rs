@@ -201,7 +201,7 @@ fn labels(canvas: &mut Canvas, lines: &[Line], until: i64, end: impl Fn(&Line) -
         canvas.bold((RIGHT + 27.0, y + 1.0), Anchor::Start, &shortened(&lines[number].name, 20));
         let now = lines[number].last().bytes;
         let then = lines[number].forecast(until).pop().map(|point| point.bytes).filter(|then| *then != now);
-        let then = then.map(|then| format!(" → {then}")).unwrap_or_default();
+        let then = then.map(|then| format!(" » {then}")).unwrap_or_default();
         canvas.text((RIGHT + 27.0, y + 14.0), Anchor::Start, &format!("{now}{then}"));
     }
 }

@@ -17,11 +17,11 @@ pub fn blocks(report: &Report) -> Vec<Block> {
             systems(disk),
         ));
     }
-    blocks.extend(lines(freed(report)));
+    blocks.extend(lines(&freed(report)));
     if let Some(disk) = &report.disk {
         let header = ["full", "policy", " 80 %", " 90 %", " 100 %", "from"];
         blocks.extend(table(&header, disk.forecasts.iter().flat_map(forecast).collect()));
-        blocks.extend(lines(unknown(disk)));
+        blocks.extend(lines(&unknown(disk)));
     }
     blocks
 }

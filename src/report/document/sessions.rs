@@ -18,7 +18,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     if found > MOST {
         said.push(format!("the first {MOST} of them are listed; the JSON has them all"));
     }
-    let mut blocks = lines(said);
+    let mut blocks = lines(&said);
     let header = ["ended", "how", "role", "application", "address", "in the way of", "what it ran"];
     blocks.extend(table(&header, sessions.ended.iter().map(ended_row).collect()));
     let header = [" process", "role", "application", "address", "state", " for", "what it ran"];

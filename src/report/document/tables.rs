@@ -66,7 +66,7 @@ pub fn growth(report: &Report) -> Vec<Block> {
     let why = |(name, measure): &(String, TableMeasure)| {
         measure.why_unknown.as_ref().map(|why| format!("{name}: {why}"))
     };
-    blocks.extend(lines(all.iter().filter_map(why).collect()));
+    blocks.extend(lines(&all.iter().filter_map(why).collect::<Vec<_>>()));
     blocks
 }
 
@@ -91,6 +91,6 @@ pub fn kept(report: &Report) -> Vec<Block> {
         format!("{}: {policy}", dataset.name)
     });
     let mut blocks = table(&["table", " chunks", " size", "why they stay"], rows.collect());
-    blocks.extend(lines(policies.collect()));
+    blocks.extend(lines(&policies.collect::<Vec<_>>()));
     blocks
 }

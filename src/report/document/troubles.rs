@@ -18,12 +18,12 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         blocks.push(Block::Alarms(alarms));
     }
     blocks.extend(stayed(report));
-    blocks.extend(lines(changes(report)));
+    blocks.extend(lines(&changes(report)));
     blocks
 }
 
 fn alarms(report: &Report) -> Vec<String> {
-    let stopped = report.stopped.iter().map(|why| format!("stopped early: {why}"));
+    let stopped = report.stopped.iter().map(|why| format!("stopped early: {}", on_one_line(why)));
     let refused = report.refusals.iter().map(|refusal| refusal_line("the run", refusal));
     let of_tables = report.datasets.iter().flat_map(|dataset| {
         let name = dataset.name.to_string();
@@ -35,6 +35,11 @@ fn alarms(report: &Report) -> Vec<String> {
     let warned = report.warnings.iter().map(|warning| format!("warning: {warning}"));
     let all = stopped.chain(undone).chain(refused).chain(warned).chain(of_tables);
     all.map(printable).collect()
+}
+
+/// A problem has its causes and its hint on lines of their own.
+fn on_one_line(why: &str) -> String {
+    why.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 fn refusal_line(what: &str, refusal: &Refusal) -> String {

@@ -74,6 +74,7 @@ impl TestDatabase {
             ("9999-99-99 99:99:99", "YYYY-MM-DD hh:mm:ss"),
             ("9999-99-99 99:99", "YYYY-MM-DD hh:mm"),
             ("9999-99-99", "YYYY-MM-DD"),
+            ("  9 s\n", "  0 s\n"),
         ] {
             text = masked(&text, shape, shown);
         }

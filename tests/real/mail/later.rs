@@ -63,7 +63,7 @@ async fn a_server_that_hangs_holds_the_run_for_a_bounded_time() {
     let (hang, good) = (address("hang"), address("dba"));
     let began = Instant::now();
     let ran = run_with(&database, &mail_section(&[&hang, &good]));
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert!(ran.out.contains("did not answer within"), "{}", ran.out);
     assert_eq!((inbox(&good).len(), outbox(&database)), (1, 1));
 }

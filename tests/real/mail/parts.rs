@@ -5,6 +5,7 @@ use std::process::Command;
 use mail_parser::{Message, MessageParser, MimeHeaders};
 
 use super::{POLICY, address, command, inbox, mail_section, outbox, ran, section, variable};
+use crate::real::at_work::{AtWork, RULES};
 use crate::real::support::{Ran, TestDatabase};
 
 fn parsed(mail: &[u8]) -> Message<'_> {
@@ -69,6 +70,21 @@ async fn a_run_that_could_not_begin_is_mailed_as_well() {
     assert!(said.starts_with("[UNREACHABLE] weekly drop main: "), "{said}");
     let text = parsed(&mails[0]).body_text(0).expect("a text").into_owned();
     assert!(text.contains("nothing was dropped"), "{text}");
+}
+
+#[tokio::test]
+async fn a_run_that_finds_another_at_work_says_so_by_mail() {
+    let database = TestDatabase::new().await;
+    let to = address("dba");
+    let mail = section(&[&to], "none", &variable("PORT"), "", false);
+    database.configuration(&(mail + RULES));
+    let mut first = AtWork::start(&database).await;
+    ran(&database, &["run", "--apply"]).with_code(75);
+    let said = subject(&inbox(&to)[0]);
+    assert!(said.starts_with("[BUSY] weekly drop main: another run holds the lock"), "{said}");
+    first.unlock().await;
+    first.ended().with_code(0);
+    assert!(subject(&inbox(&to)[1]).starts_with("[OK] "));
 }
 
 #[tokio::test]
@@ -140,27 +156,34 @@ async fn reports_are_kept_as_files_and_a_folder_that_is_gone_fails_no_run() {
     assert_eq!(endings, ["html", "json", "txt"]);
 }
 
-/// A file may not grow beyond a kilobyte, which is what a full disk looks like to the page.
+/// No file may grow beyond 40 kilobytes, which is what a full disk looks like to a page of more.
 #[tokio::test]
 async fn a_full_disk_leaves_no_half_page() {
     let database = TestDatabase::new().await;
-    database.daily_table("t", 8).await;
+    database
+        .run(
+            "DO $$ BEGIN FOR number IN 1..80 LOOP
+               EXECUTE format('CREATE TABLE t_%s (ts timestamptz NOT NULL)', number);
+               PERFORM create_hypertable(format('t_%s', number), 'ts');
+             END LOOP; END $$",
+        )
+        .await;
     database.configuration(POLICY);
     ran(&database, &["run", "--apply"]).with_code(0);
-    let program = database.timesweep(&[]);
-    let mut shell = Command::new("bash");
-    shell
-        .args([
-            "-c",
-            "trap '' XFSZ; ulimit -f 1; exec \"$0\" --config timesweep.toml report --html page.html",
-        ])
-        .arg(program.get_program())
-        .current_dir(database.file(""))
-        .env("TEST_DATABASE_URL", &database.url);
-    let full = Ran::from(shell.output().expect("bash starts")).with_code(5);
+    let report = |limit: &str| {
+        let command = format!(
+            "trap '' XFSZ; ulimit -f {limit}; exec \"$0\" --config timesweep.toml report --html page.html"
+        );
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &command]).arg(database.timesweep(&[]).get_program());
+        shell.current_dir(database.file("")).env("TEST_DATABASE_URL", &database.url);
+        Ran::from(shell.output().expect("bash starts"))
+    };
+    let full = report("40").with_code(5);
     assert!(full.err.contains("page.html cannot be written"), "{}", full.err);
     let left = std::fs::read_dir(database.file("")).expect("the folder");
-    let pages =
-        left.filter(|entry| entry.as_ref().is_ok_and(|e| e.file_name().to_string_lossy().contains("page")));
-    assert_eq!(pages.count(), 0);
+    let is_page = |name: std::ffi::OsString| name.to_string_lossy().contains("page");
+    assert!(!left.map(|entry| entry.expect("an entry").file_name()).any(is_page));
+    report("unlimited").with_code(0);
+    assert!(std::fs::metadata(database.file("page.html")).expect("a page").len() > 40 * 1024);
 }
