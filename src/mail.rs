@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::MailSettings;
+use crate::crash_point;
 use crate::problem::printable;
 
 mod outbox;
@@ -33,6 +34,7 @@ pub async fn post(settings: &MailSettings, outbox: &Outbox, id: &str, message: &
     let mut posted = Posted::default();
     let recipients: Vec<String> = settings.to.iter().map(|to| to.email.to_string()).collect();
     let new = outbox.keep(id, message, &recipients, now, &mut posted.warnings);
+    crash_point::reach("mail-kept");
     let old = outbox.waiting(&recipients, &new, now, &mut posted.warnings);
     let mut round = Round { outbox, deadline: Instant::now() + PATIENCE, server: None, away: None };
     for waiting in new {
@@ -76,6 +78,7 @@ impl Round<'_> {
     async fn send(&mut self, settings: &MailSettings, waiting: Waiting, warnings: &mut Vec<String>) -> usize {
         let answer = self.try_to_send(settings, &waiting).await;
         let Err(failure) = answer else {
+            crash_point::reach("mail-sent");
             self.outbox.remove(&waiting);
             return 1;
         };

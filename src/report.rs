@@ -195,6 +195,11 @@ impl DatasetReport {
 }
 
 impl Report {
+    /// False for a run that ended before it had looked: no database has the object id 0.
+    pub fn knows_database(&self) -> bool {
+        self.identity.database_oid != 0
+    }
+
     pub fn chunks_dropped(&self) -> usize {
         self.datasets.iter().map(|dataset| dataset.dropped().count()).sum()
     }

@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("config", &["problem", "retention"]),
     ("state", &["crash_point", "problem", "retention"]),
     ("store", &["config", "crash_point", "problem", "retention"]),
-    ("mail", &["config", "problem", "whole_file"]),
+    ("mail", &["config", "crash_point", "problem", "whole_file"]),
     ("report", &["problem", "retention"]),
     ("sweep", &["config", "crash_point", "problem", "report", "retention", "state", "store"]),
     ("cli", &["config", "mail", "problem", "report", "retention", "state", "store", "sweep", "whole_file"]),

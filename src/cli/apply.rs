@@ -42,20 +42,13 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
 pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
     let publisher = publish::Publisher::new(&opened);
-    match pass(common, command, order, opened).await {
-        Ok(mut report) => {
-            publisher.publish(&mut report).await;
-            output::print(common.output, || text::render(&report), &report)?;
-            Ok(exit::of_verdict(report.verdict))
-        }
-        Err(problem) => {
-            publisher.publish_early_end(command, &problem).await;
-            Err(problem)
-        }
-    }
+    let mut report = publisher.or_tell(command, sweep(common, opened, command, order).await).await?;
+    publisher.publish(&mut report).await;
+    conclude(common, &report)?;
+    Ok(exit::of_verdict(report.verdict))
 }
 
-async fn pass(common: &Common, command: &str, order: Order, opened: open::Opened) -> Result<Report> {
+async fn sweep(common: &Common, opened: open::Opened, command: &str, order: Order) -> Result<Report> {
     let stop = signals::stop_token();
     let state = Arc::new(State::open(&opened.state_path).await?);
     let pass = Pass {
@@ -75,6 +68,11 @@ async fn pass(common: &Common, command: &str, order: Order, opened: open::Opened
         output::note(&problem.to_string());
     }
     report
+}
+
+/// What happens to every report, also that of a run that was skipped.
+pub fn conclude(common: &Common, report: &Report) -> Result<()> {
+    output::print(common.output, || text::render(report), report)
 }
 
 fn read(path: &Path) -> Result<Plan> {

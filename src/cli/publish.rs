@@ -53,8 +53,16 @@ impl Publisher {
         }
     }
 
+    /// Passes on what came of a run; where that is no report, one is made and published.
+    pub async fn or_tell(&self, command: &str, outcome: Result<Report>) -> Result<Report> {
+        if let Err(problem) = &outcome {
+            self.publish_early_end(command, problem).await;
+        }
+        outcome
+    }
+
     /// The report of a run that ended before it had begun. It is in no journal, so the mail and the files are all there is.
-    pub async fn publish_early_end(&self, command: &str, problem: &Problem) {
+    async fn publish_early_end(&self, command: &str, problem: &Problem) {
         if self.mail.is_none() && self.report.folder.is_none() {
             return;
         }
@@ -83,9 +91,18 @@ impl Publisher {
             return Vec::new();
         }
         match send(settings, &self.state_path, report, false).await {
-            Ok(posted) => posted.warnings,
+            Ok(posted) => {
+                tell_what_is_late(&posted);
+                posted.warnings
+            }
             Err(why) => vec![format!("no mail was sent: {why}")],
         }
+    }
+}
+
+fn tell_what_is_late(posted: &Posted) {
+    if posted.sent_late > 0 {
+        output::note(&format!("mails of earlier runs that were sent now: {}", posted.sent_late));
     }
 }
 
@@ -123,6 +140,7 @@ pub async fn mail_again(settings: &MailSettings, state_path: &Path, report: &Rep
         ));
         return Err(posted.warnings.into_iter().fold(problem, Problem::cause));
     }
+    tell_what_is_late(&posted);
     for warning in &posted.warnings {
         output::note(&format!("warning: {warning}"));
     }

@@ -121,9 +121,8 @@ fn sender(section: &Section<'_>) -> Result<Mailbox> {
 }
 
 fn recipients(section: &Section<'_>) -> Result<Vec<Mailbox>> {
-    let hint = "add to = [\"dba@example.org\"]";
-    let to = section.read("to", |setting| setting.parsed_list(address))?.unwrap_or_default();
-    if to.is_empty() { Err(section.fault("names nobody in `to`").hint(hint)) } else { Ok(to) }
+    let to = section.read("to", |setting| setting.list_of(address))?;
+    to.ok_or_else(|| section.fault("names nobody in `to`").hint("add to = [\"dba@example.org\"]"))
 }
 
 fn login(section: &Section<'_>, security: Security, secrets: &dyn SecretSource) -> Result<Option<Login>> {
@@ -220,7 +219,7 @@ mod tests {
             ("", "[mail] has no `host`"),
             ("host = \"h\"", "[mail] has no `from`"),
             ("host = \"h\"\nfrom = \"a@b.c\"", "[mail] names nobody in `to`"),
-            ("host = \"h\"\nfrom = \"a@b.c\"\nto = []", "[mail] names nobody in `to`"),
+            ("host = \"h\"\nfrom = \"a@b.c\"\nto = []", "`to` of [mail] is an empty list"),
             ("host = \"h\"\nfrom = \"nobody\"", "`from` of [mail]: `nobody` is not a mail address"),
             ("host = \"h\"\nfrom = \"a@b.c\"\nto = [\"x\"]", "`to` of [mail]: `x` is not a mail address"),
             ("host = \"h\"\nfrom = \"a@b.c\"\nto = \"x@y.z\"", "`to` of [mail] has to be a list"),

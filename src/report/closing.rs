@@ -83,9 +83,9 @@ fn next_chunk(report: &Report) -> Option<String> {
 
 /// What a text report says right below its headline.
 pub fn undone(report: &Report) -> String {
-    let lines: String =
-        not_done(report).iter().map(|line| format!("not done: {}\n", printable(line))).collect();
-    if lines.is_empty() { lines } else { lines + "\n" }
+    let add = |text: String, line: &String| text + "not done: " + &printable(line) + "\n";
+    let text = not_done(report).iter().fold(String::new(), add);
+    if text.is_empty() { text } else { text + "\n" }
 }
 
 /// The text sections that end a report; empty where there is nothing to say.

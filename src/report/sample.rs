@@ -82,7 +82,6 @@ pub fn skipped() -> Report {
     let reason = "not due: the launcher has no row for pg1 on 2026-11-22";
     let mut report = early(Verdict::Skipped, "");
     report.stopped = None;
-    report.identity.database = "metrics".into();
     report.gate = Some(GateReport {
         open: false,
         reason: reason.into(),

@@ -32,9 +32,10 @@ pub fn tag(verdict: Verdict) -> &'static str {
 
 /// `pg1/metrics`: the store and, where the run came to know it, the database.
 pub fn place(report: &Report) -> String {
-    match report.identity.database.as_str() {
-        "" => report.store.to_string(),
-        database => format!("{}/{database}", report.store),
+    if report.knows_database() {
+        format!("{}/{}", report.store, report.identity.database)
+    } else {
+        report.store.to_string()
     }
 }
 
@@ -142,7 +143,7 @@ mod tests {
         );
         says(
             &sample::skipped(),
-            "[SKIPPED] weekly drop pg1/metrics: not due: the launcher has no row for pg1 on 2026-11-22",
+            "[SKIPPED] weekly drop pg1: not due: the launcher has no row for pg1 on 2026-11-22",
         );
         says(
             &sample::partial(),
@@ -199,6 +200,7 @@ mod tests {
     fn the_line_stays_one_line_and_short() {
         let mut report = sample::busy();
         report.stopped = Some(format!("\u{1b}[31mred\u{202e}{}\nsecond line", "x".repeat(300)));
+        report.identity.database_oid = 1;
         report.identity.database = "evil\r\nBcc: all@example.org".into();
         let line = subject(&report, "weekly drop");
         assert!(!line.contains(char::is_control) && !line.contains('\u{202e}'), "{line:?}");

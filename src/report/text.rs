@@ -34,10 +34,8 @@ fn outcome(report: &Report) -> &'static str {
 fn headline(report: &Report) -> String {
     let seconds = (report.ended_at - report.started_at).max(0) / 1_000_000;
     // A run that ended early may not know its database.
-    let database = match report.identity.database.as_str() {
-        "" => String::new(),
-        _ => format!("{}, ", printable(&report.identity)),
-    };
+    let known = report.knows_database().then(|| format!("{}, ", printable(&report.identity)));
+    let database = known.unwrap_or_default();
     format!(
         "run {} ({}) on store {}: {}\n{database}{} UTC, {seconds} s\n\n",
         report.run,

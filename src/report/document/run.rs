@@ -9,7 +9,7 @@ use super::{Block, table};
 pub fn blocks(report: &Report) -> Vec<Block> {
     let mut rows: Vec<(&str, String)> =
         vec![("outcome", report.verdict.word().into()), ("store", report.store.to_string())];
-    if !report.identity.database.is_empty() {
+    if report.knows_database() {
         rows.push(("database", report.identity.to_string()));
         rows.push(("server", report.server.clone()));
     }

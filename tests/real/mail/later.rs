@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{POLICY, address, inbox, mail_section, outbox, ran, section, variable};
+use super::{POLICY, address, command, inbox, mail_section, outbox, ran, section, variable};
 use crate::real::support::{Ran, TestDatabase};
 
 async fn with_a_table() -> TestDatabase {
@@ -66,6 +66,29 @@ async fn a_server_that_hangs_holds_the_run_for_a_bounded_time() {
     assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
     assert!(ran.out.contains("did not answer within"), "{}", ran.out);
     assert_eq!((inbox(&good).len(), outbox(&database)), (1, 1));
+}
+
+/// Cut off before the mail is sent, and between the server's answer and ours.
+#[tokio::test]
+async fn a_run_that_is_killed_while_it_mails_loses_no_mail_and_doubles_it_once_at_most() {
+    for (point, before, copies) in [("mail-kept", 0, 1), ("mail-sent", 1, 2)] {
+        let database = with_a_table().await;
+        let to = address("dba");
+        database.configuration(&(mail_section(&[&to]) + POLICY));
+        let mut killed = command(&database, &["run", "--apply"]);
+        let status = killed.env("TIMESWEEP_KILL_AT", point).output().expect("timesweep starts").status;
+        assert_eq!(status.code(), None, "{point}");
+        assert_eq!((inbox(&to).len(), outbox(&database)), (before, 1), "{point}");
+        run_with(&database, &mail_section(&[&to]));
+        let ids: Vec<String> = inbox(&to).iter().map(|mail| message_id(mail)).collect();
+        let first = ids.iter().filter(|id| **id != ids[before]).count();
+        assert_eq!((ids.len(), first, outbox(&database)), (copies + 1, copies, 0), "{point}: {ids:?}");
+    }
+}
+
+fn message_id(mail: &[u8]) -> String {
+    let mail = mail_parser::MessageParser::default().parse(mail).expect("a mail");
+    mail.message_id().expect("an id").to_owned()
 }
 
 #[tokio::test]

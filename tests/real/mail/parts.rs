@@ -77,7 +77,7 @@ async fn a_run_that_finds_another_at_work_says_so_by_mail() {
     let database = TestDatabase::new().await;
     let to = address("dba");
     let mail = section(&[&to], "none", &variable("PORT"), "", false);
-    database.configuration(&(mail + RULES));
+    database.configuration(&(RULES.to_owned() + &mail));
     let mut first = AtWork::start(&database).await;
     ran(&database, &["run", "--apply"]).with_code(75);
     let said = subject(&inbox(&to)[0]);
