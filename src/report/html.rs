@@ -127,6 +127,13 @@ mod tests {
         assert!(!mail.contains("<svg") && page.matches("<svg").count() == 3);
     }
 
+    /// Gmail cuts at 102 kB.
+    #[test]
+    fn fifty_tables_are_a_mail_that_no_client_cuts() {
+        let length = page(&sample::many_tables(), Pictures::Attached).len();
+        assert!(length < 100_000, "{length}");
+    }
+
     #[test]
     fn what_was_not_done_is_always_said() {
         for (kind, report) in sample::all() {

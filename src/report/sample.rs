@@ -2,26 +2,24 @@
 
 use uuid::Uuid;
 
-use crate::retention::facts::Blocker;
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
 use crate::retention::name::RelationName;
-use crate::retention::time_axis::TimeRange;
 
 use super::gate::{GateReport, LauncherRow, TicketReport};
 use super::measure::{
-    ChunkMark, DaysUntil, DiskForecast, DiskReading, DiskReport, Fate, FileSystemReading, FreedReport,
-    SizeParts, SizePoint, TableMeasure, TablespaceReading,
+    DaysUntil, DiskForecast, DiskReading, DiskReport, Fate, FileSystemReading, FreedReport, TablespaceReading,
 };
 use super::past::PastRun;
 use super::sessions::{EndedSession, Ending, SessionReport, SessionsReport};
-use super::{DatasetReport, ItemOutcome, ItemReport, Kept, Report, Verdict};
+use super::{ItemOutcome, ItemReport, Kept, Report, Verdict};
+
+mod tables;
 
 pub const GIB: u64 = 1 << 30;
 const DAY: i64 = 86_400_000_000;
 /// 2026-11-22 02:00 UTC, a Sunday.
 pub const NOW: i64 = 1_795_312_800_000_000;
-const MIDNIGHT: i64 = NOW - 2 * DAY / 24;
 pub const HOSTILE: &str = "a\u{1b}]0;x\u{7}\"><script>alert('x')</script>&\u{202e}\n b";
 
 pub fn all() -> Vec<(&'static str, Report)> {
@@ -182,7 +180,7 @@ fn rich() -> Report {
         ended_at: NOW + 93_000_000,
         verdict: Verdict::Partial,
         stopped: None,
-        datasets: vec![conditions(), plant(), events()],
+        datasets: vec![tables::conditions(), tables::plant(), tables::events()],
         refusals: Vec::new(),
         warnings: vec!["the role may not see what other roles run; grant pg_read_all_stats".into()],
         drifts: Vec::new(),
@@ -337,175 +335,4 @@ fn past_runs() -> Vec<PastRun> {
     ];
     runs.push(PastRun::cut_off(Uuid::from_u128(8), "apply".into(), NOW - 56 * DAY));
     runs
-}
-
-fn chunk_bytes() -> ByteCount {
-    ByteCount(3_516 * (GIB / 1024))
-}
-
-/// Twelve daily chunks to drop, of which three stayed; 32 that stay, one of them held.
-fn conditions() -> DatasetReport {
-    let first = MIDNIGHT - 43 * DAY;
-    let range = |number: i64| TimeRange::new(first + number * DAY, first + (number + 1) * DAY);
-    let outcome = |number: i64| match number {
-        9 => ItemOutcome::Blocked {
-            tries: 20,
-            why: "canceling statement due to lock timeout".into(),
-            blockers: vec![Blocker {
-                pid: 4242,
-                role: "platform".into(),
-                backend: "client backend".into(),
-                state: "idle in transaction".into(),
-                age_seconds: 5_400,
-                statement: "SELECT * FROM conditions".into(),
-            }],
-        },
-        10 => ItemOutcome::Failed {
-            message: "could not open file \"base/16384/99\"".into(),
-            hint: Some("look at the server's log".into()),
-        },
-        11 => ItemOutcome::NotTried { why: "the run was over".into() },
-        _ => ItemOutcome::Dropped,
-    };
-    let items = (0..12).map(|number| ItemReport {
-        chunk: format!("_timescaledb_internal._hyper_1_{}_chunk", number + 1),
-        range: range(number),
-        shown_range: format!("day {number}"),
-        bytes: Some(chunk_bytes()),
-        outcome: outcome(number),
-    });
-    let fate = |number: i64| match number {
-        0..=8 => Fate::Dropped,
-        9..=11 => Fate::Stayed,
-        20 => Fate::Held,
-        _ => Fate::Kept,
-    };
-    let mark = |number: i64| ChunkMark {
-        start: range(number).start,
-        end: range(number).end,
-        bytes: Some(chunk_bytes()),
-        fate: fate(number),
-    };
-    let measure = TableMeasure {
-        before: parts(108),
-        after: Some(parts(77)),
-        chunks_before: 44,
-        chunks_after: Some(35),
-        mean_chunk: Some(chunk_bytes()),
-        largest_chunk: Some(ByteCount(4 * GIB)),
-        daily_bytes: Some(1.4e9),
-        daily_rows: Some(26_400_000.0),
-        next_due: Some(MIDNIGHT + DAY),
-        steady_state: Some(ByteCount(110 * GIB)),
-        one_more_month: Some(ByteCount(105 * GIB)),
-        why_unknown: None,
-        history: history(&[96, 71, 95, 70, 94, 72, 97, 108, 77]),
-        chunks: (0..44).map(mark).collect(),
-    };
-    DatasetReport {
-        name: RelationName::new("public", "conditions"),
-        policy: Some("drop after 30 days (the configuration)".into()),
-        chunks_before: 44,
-        bytes_before: ByteCount(108 * GIB),
-        items: items.collect(),
-        left_out: Vec::new(),
-        refusals: Vec::new(),
-        warnings: Vec::new(),
-        measure: Some(measure),
-        kept: vec![
-            Kept { reason: "has data newer than 2026-10-23".into(), chunks: 31, bytes: ByteCount(73 * GIB) },
-            Kept { reason: "held by dba until 2026-12-31: audit".into(), chunks: 1, bytes: chunk_bytes() },
-        ],
-    }
-}
-
-fn parts(total: u64) -> SizeParts {
-    let share = |percent: u64| Some(ByteCount(total * GIB * percent / 100));
-    SizeParts {
-        total: ByteCount(total * GIB),
-        table: share(60),
-        index: share(30),
-        toast: share(2),
-        compressed: share(8),
-    }
-}
-
-fn history(sizes: &[u64]) -> Vec<SizePoint> {
-    let weeks = i64::try_from(sizes.len()).unwrap_or_default();
-    let point = |(week, gib): (i64, &u64)| SizePoint {
-        at: NOW - (weeks - 1 - week) * 7 * DAY,
-        bytes: ByteCount(gib * GIB),
-    };
-    (0..).zip(sizes).map(point).collect()
-}
-
-/// Weekly chunks that all stay.
-fn plant() -> DatasetReport {
-    let mark = |week: i64| ChunkMark {
-        start: MIDNIGHT - (week + 1) * 7 * DAY,
-        end: MIDNIGHT - week * 7 * DAY,
-        bytes: Some(ByteCount(GIB)),
-        fate: Fate::Kept,
-    };
-    let measure = TableMeasure {
-        before: parts(40),
-        after: Some(parts(40)),
-        chunks_before: 9,
-        chunks_after: Some(9),
-        mean_chunk: Some(ByteCount(4 * GIB)),
-        largest_chunk: Some(ByteCount(5 * GIB)),
-        daily_bytes: Some(0.6e9),
-        next_due: Some(MIDNIGHT + 12 * DAY),
-        steady_state: Some(ByteCount(52 * GIB)),
-        one_more_month: Some(ByteCount(17 * GIB)),
-        history: history(&[12, 15, 19, 22, 26, 30, 33, 36, 40]),
-        chunks: (0..9).map(mark).collect(),
-        ..TableMeasure::default()
-    };
-    DatasetReport {
-        name: RelationName::new("plant", "Größe; drop"),
-        policy: Some("drop after 3 months (the default policy)".into()),
-        chunks_before: 9,
-        bytes_before: ByteCount(40 * GIB),
-        items: Vec::new(),
-        left_out: Vec::new(),
-        refusals: Vec::new(),
-        warnings: Vec::new(),
-        measure: Some(measure),
-        kept: vec![Kept {
-            reason: "has data newer than 2026-08-22".into(),
-            chunks: 9,
-            bytes: ByteCount(40 * GIB),
-        }],
-    }
-}
-
-/// Counts its time in numbers, and nobody knows its volume.
-fn events() -> DatasetReport {
-    let mark = |number: i64| ChunkMark {
-        start: number * 1_000,
-        end: (number + 1) * 1_000,
-        bytes: None,
-        fate: Fate::Kept,
-    };
-    let measure = TableMeasure {
-        before: SizeParts { total: ByteCount(2 * GIB), ..SizeParts::default() },
-        chunks_before: 20,
-        why_unknown: Some("an integer time column without a unit has no days".into()),
-        history: history(&[1, 1, 1, 1, 2, 2, 2, 2, 2]),
-        chunks: (0..20).map(mark).collect(),
-        ..TableMeasure::default()
-    };
-    DatasetReport {
-        name: RelationName::new("line", "events"),
-        policy: None,
-        chunks_before: 20,
-        bytes_before: ByteCount(2 * GIB),
-        items: Vec::new(),
-        left_out: Vec::new(),
-        refusals: Vec::new(),
-        warnings: vec!["no policy matches this table; it keeps everything".into()],
-        measure: Some(measure),
-        kept: vec![Kept { reason: "no policy matches it".into(), chunks: 20, bytes: ByteCount(2 * GIB) }],
-    }
 }
