@@ -42,6 +42,7 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
 pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
     let stop = signals::stop_token();
+    let is_new = !opened.state_path.exists();
     let state = Arc::new(State::open(&opened.state_path).await?);
     let pass = Pass {
         driver: opened.driver,
@@ -55,6 +56,11 @@ pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8>
     let report = pass.apply(order).await;
     let report = report?;
     output::print(common.output, || text::render(&report), &report)?;
+    if is_new {
+        // One that was moved or lost looks the same as a first run, and takes its holds along.
+        let path = opened.state_path.display();
+        output::note(&format!("{path} is a new state file: it knows no holds and no earlier runs"));
+    }
     if let Some(state) = Arc::into_inner(state)
         && let Err(problem) = state.close().await
     {
