@@ -66,7 +66,7 @@ pub struct Common {
     /// Where the journal and the holds are kept
     #[arg(long, global = true, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// What to print
+    /// What to print; `rundeck` is for `gate` only
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[arg(skip)]
@@ -101,7 +101,7 @@ impl fmt::Debug for SecretUrl {
 pub enum Output {
     Text,
     Json,
-    /// RUNDECK:DATA lines, for `gate` only
+    // `RUNDECK:DATA:` lines. No help text of its own: that would give every option a paragraph.
     Rundeck,
 }
 

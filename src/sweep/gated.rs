@@ -219,3 +219,37 @@ fn by_step(gate: Option<&Gate>, open: bool, reason: &str) -> GateReport {
 fn now() -> Timestamp {
     Timestamp::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn swept(verdict: Verdict) -> Result<Report> {
+        let gate = by_step(None, true, "a test says so");
+        let report = Skipped { command: "run --apply", store: &StoreName("main".into()) }.report(gate);
+        Ok(Report { verdict, ..report })
+    }
+
+    #[test]
+    fn only_a_run_that_left_nothing_undone_says_dropped() {
+        for (verdict, word) in [
+            (Verdict::Done, Some("dropped")),
+            (Verdict::NothingToDo, Some("dropped")),
+            (Verdict::Partial, Some("partial")),
+            (Verdict::Interrupted, Some("partial")),
+            (Verdict::Refused, Some("failed")),
+            (Verdict::Busy, None),
+            (Verdict::Skipped, None),
+        ] {
+            let said = status_after(&swept(verdict)).map(|status| status.to_string());
+            assert_eq!(said.as_deref(), word, "{verdict:?}");
+        }
+        for (problem, word) in [
+            (Problem::unreachable("x"), Some(ChunkStatus::Failed)),
+            (Problem::refused("x"), Some(ChunkStatus::Failed)),
+            (Problem::busy("x"), None),
+        ] {
+            assert_eq!(status_after(&Err(problem)), word);
+        }
+    }
+}

@@ -66,7 +66,7 @@ fn rundecks_lines_are_for_the_gate_only() {
 fn a_gate_that_cannot_be_built_is_named_with_its_line_and_a_way_out() {
     let place = Place::new("");
     for (gate, said) in [
-        ("days = []", "line 6: `days` of [gate] is an empty list"),
+        ("days = []", "line 7: `days` of [gate] is an empty list"),
         ("days = \"sun\"", "has to be a list of texts"),
         ("days = [\"sunny\"]", "`sunny` is not a day of the week"),
         ("from = \"25:00\"", "`25:00` is not a time of day"),
