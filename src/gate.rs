@@ -76,15 +76,20 @@ impl Gate {
 
     /// Asks, and writes the ticket where the gate is open. With `passed` an earlier step has asked the launcher.
     pub async fn ask(&self, now: Timestamp, passed: bool) -> Result<Answer> {
+        let answer = self.look(now, passed).await?;
+        if answer.open && answer.before.is_none() { self.write_ticket(answer, now) } else { Ok(answer) }
+    }
+
+    /// Asks, and writes nothing.
+    pub async fn look(&self, now: Timestamp, passed: bool) -> Result<Answer> {
         let here = place(&self.settings.window, now);
         if let Some(ticket) = self.tickets.read(here.day)? {
             return Ok(self.by_ticket(&ticket, here));
         }
-        let answer = match &self.settings.launcher {
-            Some(launcher) if !passed => self.by_launcher(launcher, now).await?,
-            _ => by_window(here, passed),
-        };
-        if answer.open { self.write_ticket(answer, now) } else { Ok(answer) }
+        match &self.settings.launcher {
+            Some(launcher) if !passed => self.by_launcher(launcher, now).await,
+            _ => Ok(by_window(here, passed)),
+        }
     }
 
     /// A ticket remembers that the launcher said yes; the window still says when.

@@ -26,16 +26,28 @@ mysql_ensure_root() {
     ensure_root
 }
 
+# The data folder as this machine sees it: without mounts it lies inside this root, not the other.
+mysql_data_dir() {
+    if [[ $(read_line "$TESTBED_DIR/mode") == yes ]]; then
+        echo "$TESTBED_DIR/data"
+    else
+        echo "$MYSQL_ROOT$(inside)"
+    fi
+}
+
 mysql_prepare() {
-    [[ $(read_line "$TESTBED_DIR/mode") == yes ]] \
-        || die "mysql has a root of its own, and that needs mount namespaces" "do without it"
     mysql_ensure_root
     in_mysql_root mysql_prepare_data
 }
 
 mysql_prepare_data() {
-    local host="$TESTBED_DIR/data/mysql" in password
+    local host in password
+    host="$(mysql_data_dir)/mysql"
     [[ -d $host ]] && return
+    if [[ $(read_line "$TESTBED_DIR/mode") != yes ]]; then
+        make_devices
+        make_dir 0755 "$(mysql_data_dir)"
+    fi
     in=$(inside)
     password=$(password_of mysql)
     rm -rf --one-file-system -- "$host.new"
@@ -61,6 +73,12 @@ CONF
     install -m 0644 -- "$host.new/data/ca.pem" "$TESTBED_DIR/data/mysql-ca.pem"
     mv -T -- "$host.new" "$host"
     say "mysql: data folder initialised"
+}
+
+# What lies outside of the testbed's folder.
+mysql_forget_data() {
+    [[ $(read_line "$TESTBED_DIR/mode") == no && -L $TESTBED_DIR/data ]] || return 0
+    rm -rf --one-file-system -- "$(mysql_data_dir)"
 }
 
 mysql_launch() {

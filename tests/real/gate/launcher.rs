@@ -255,3 +255,18 @@ async fn a_real_mysql_is_asked_with_and_without_tls() {
         assert_eq!(place.ticket().exists(), code == 0);
     }
 }
+
+#[tokio::test]
+async fn the_password_may_be_in_a_file_of_its_own() {
+    for server in BOTH {
+        let launcher = TestLauncher::on(server).await;
+        let without = launcher.reader().await.replace(&format!(":{PASSWORD}@"), "@");
+        let place = Place::with_launcher(&without, &open_today(), "");
+        place.ran(&["gate"]).with_code(5);
+        let file = place.folder.path().join("password");
+        std::fs::write(&file, format!("{PASSWORD}\n")).expect("written");
+        let named = format!("password = {{ file = \"{}\" }}", file.display());
+        place.configure(&super::place::with_launcher(&open_today(), &named));
+        place.ran(&["gate"]).with_code(0);
+    }
+}

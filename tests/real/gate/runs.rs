@@ -100,6 +100,20 @@ async fn a_run_drops_once_a_day_closes_its_ticket_and_tells_the_launcher() {
 }
 
 #[tokio::test]
+async fn a_check_says_what_the_gate_would_and_writes_no_ticket() {
+    let launcher = TestLauncher::on(Server::MariaDb).await;
+    let gated = Gated::with_launcher(&launcher.reader().await, "").await;
+    let closed = gated.ran(&["check"]).with_code(0).out;
+    assert!(closed.contains("\ngate: closed on ") && closed.contains("has no row for `pg1`"), "{closed}");
+    launcher.row(17, "pg1", "due", &format!("{} 02:00:00", today())).await;
+    assert!(gated.ran(&["check"]).with_code(0).out.contains("\ngate: open on "));
+    launcher.run(&format!("DROP TABLE {}.launcher", launcher.database)).await;
+    let broken = gated.ran(&["check"]).with_code(0).out;
+    assert!(broken.contains("warning: the gate cannot be asked: "), "{broken}");
+    assert_eq!(gated.word(), None);
+}
+
+#[tokio::test]
 async fn a_closed_gate_writes_nothing_at_all() {
     let launcher = TestLauncher::on(Server::MariaDb).await;
     let gated = Gated::with_launcher(&launcher.reader().await, "").await;
