@@ -65,8 +65,17 @@ fn rundeck(said: &GateReport, vm_name: &str) -> String {
     values.iter().fold(String::new(), line)
 }
 
+/// Rundeck pastes values into scripts as they are: between double quotes nothing of them may be run.
+fn harmless(letter: char) -> char {
+    match letter {
+        '`' | '"' => '\'',
+        '$' | '\\' => '_',
+        other => other,
+    }
+}
+
 fn never_empty(value: &str) -> String {
-    match printable(value).trim() {
+    match printable(value).chars().map(harmless).collect::<String>().trim() {
         "" => "-".to_owned(),
         value => value.to_owned(),
     }
@@ -78,8 +87,8 @@ mod tests {
     use crate::report::gate::{LauncherRow, TicketReport};
 
     #[test]
-    fn every_line_for_rundeck_has_one_value() {
-        let nasty = "a\n b = ${data.go}\u{1b}[2J";
+    fn every_line_for_rundeck_has_one_value_that_nothing_runs() {
+        let nasty = "a\n b = ${data.go}\u{1b}[2J `id` \"$(id)\"";
         let row = LauncherRow {
             id: " ".into(),
             vm_name: "pg1".into(),
@@ -98,7 +107,7 @@ mod tests {
         assert_eq!(
             rundeck(&said, "pg1"),
             "RUNDECK:DATA:go = no\n\
-             RUNDECK:DATA:reason = a  b = ${data.go}\\u{1b}[2J\n\
+             RUNDECK:DATA:reason = a  b = _{data.go}_u{1b}[2J 'id' '_(id)'\n\
              RUNDECK:DATA:asked = launcher\n\
              RUNDECK:DATA:day = 2026-11-22\n\
              RUNDECK:DATA:vm = pg1\n\

@@ -200,6 +200,22 @@ async fn a_run_that_cannot_reach_its_store_says_failed_and_takes_no_dropped_back
 }
 
 #[tokio::test]
+async fn a_disk_without_space_for_the_state_drops_nothing_and_keeps_the_ticket() {
+    let gated = Gated::new(&open_today()).await;
+    gated.ran(&["gate"]).with_code(0);
+    // Every write of a file fails, as on a full disk.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" run --apply";
+    let mut command = Command::new("bash");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_timesweep")]).env_clear();
+    command.env("TEST_DATABASE_URL", &gated.database.url).current_dir(gated.database.file(""));
+    let ran = Ran::from(command.output().expect("bash starts")).with_code(5);
+    assert!(ran.err.contains("state") && ran.err.contains("ticket"), "both are told: {}", ran.err);
+    assert_eq!((gated.chunks().await, gated.word().as_deref()), (i64::from(DAYS), Some("pending")));
+    gated.run(0);
+    assert_eq!((gated.chunks().await, gated.word().as_deref()), (STAYING, Some("dropped")));
+}
+
+#[tokio::test]
 async fn a_busy_run_leaves_the_ticket_to_the_one_that_is_at_work() {
     let gated = Gated::new(&open_today()).await;
     let lock = direct::driver(&gated.database).lock_runner("test").await.expect("the lock");
