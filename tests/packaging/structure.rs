@@ -38,6 +38,7 @@ fn every_job_has_what_an_import_needs() {
             "{name}: one node would keep the others from their turn"
         );
         assert_eq!(job.node_filters.dispatch.threadcount, 1, "{name}");
+        assert!(["node-first", "sequential"].contains(&job.sequence.strategy.as_str()), "{name}");
         let first = job.description.lines().next().unwrap_or_default();
         assert!(!first.is_empty() && first.len() < 100, "{name}: the list of jobs shows the first line");
     }
@@ -78,6 +79,10 @@ fn a_red_job_is_mailed_unless_red_is_its_way_to_say_no() {
         let mailed = job.notification.keys().map(String::as_str).collect::<Vec<_>>();
         let expected: &[&str] = if job.name == "gate" { &[] } else { &["onfailure"] };
         assert_eq!(mailed, expected, "{}", job.reference());
+        for mail in job.notification.values().map(|notification| &notification.email) {
+            assert!(mail.recipients.contains('@') && mail.subject.contains("${job.name}"), "{mail:?}");
+            assert!(mail.attach_log, "{}: the mail says why", job.reference());
+        }
     }
 }
 
@@ -111,6 +116,7 @@ fn secrets_come_from_the_key_storage_and_reach_scripts_by_the_environment_only()
 #[test]
 fn every_option_that_is_pasted_has_a_pattern_or_a_list() {
     for job in all_jobs() {
+        assert!(job.options.iter().all(|option| !option.description.is_empty()), "{}", job.reference());
         for option in job.options.iter().filter(|option| !option.secure) {
             let pattern = option.regex.as_deref() == Some("^/[A-Za-z0-9_./-]+$");
             let list = option.enforced && !option.values.is_empty();
@@ -146,7 +152,16 @@ fn passed_data_is_captured_before_it_is_read() {
         for step in job.steps() {
             let reads = step.script.as_deref().is_some_and(|script| script.contains("@data."));
             assert!(!reads || is_captured, "{}: {:?}", job.reference(), step.description);
-            is_captured |= step.plugins.log_filters.iter().any(|filter| filter.kind == "key-value-data");
+            for filter in &step.plugins.log_filters {
+                assert_eq!(filter.kind, "key-value-data", "{}", job.reference());
+                assert_eq!(
+                    filter.config["regex"],
+                    r"^RUNDECK:DATA:\s*([^\s]+?)\s*=\s*(.+)$",
+                    "{}",
+                    job.reference()
+                );
+                is_captured = true;
+            }
         }
     }
 }
