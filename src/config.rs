@@ -5,12 +5,14 @@
 //! Invariant: secrets are read here, once, and appear in no fault and no `Debug` text.
 
 mod document;
+mod gate;
 mod limits;
 mod nearest;
 mod policies;
 mod schema;
 mod secret;
 mod state;
+mod statement;
 mod store;
 mod values;
 
@@ -31,9 +33,11 @@ use crate::retention::name::TablePattern;
 use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
 
+pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
+pub use self::statement::{Parameter, Statement};
 pub use self::values::parse_drop_after;
 
 /// The name of the store that the command line describes.
@@ -44,6 +48,8 @@ pub struct Config {
     /// At least one, in the order of the file, with different names.
     pub stores: Vec<StoreConfig>,
     pub state: StateSettings,
+    /// Who is asked whether a run may work; `None` where nobody is.
+    pub gate: Option<GateSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -116,10 +122,12 @@ impl Config {
         // A slip in the file is told before a secret that is missing where it is checked.
         let limits = limits::read(&top)?;
         let state = StateSettings::read(&top)?;
+        let gate = gate::read(&top, secrets)?;
         let mut stores = read_stores(&top, secrets)?;
+        gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
         add_limits(limits, &mut stores);
         add_policies(&top, &mut stores)?;
-        Ok(Self { stores, state })
+        Ok(Self { stores, state, gate })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -138,7 +146,7 @@ impl Config {
             execution: ExecutionSettings::default(),
             rules: Rules { policies, ..Rules::default() },
         };
-        Ok(Self { stores: vec![store], state: StateSettings::default() })
+        Ok(Self { stores: vec![store], state: StateSettings::default(), gate: None })
     }
 
     /// The store of that name; without a name the only one there is.

@@ -15,6 +15,7 @@ use crate::retention::time_axis::TimeRange;
 
 pub mod explain;
 pub mod gate;
+pub mod gate_text;
 pub mod measure;
 pub mod plan_text;
 pub mod sessions;

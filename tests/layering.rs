@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may use of this crate. None points up.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("problem", &[]),
     ("crash_point", &[]),
     ("retention", &[]),
@@ -13,8 +13,9 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("state", &["crash_point", "problem", "retention"]),
     ("store", &["config", "crash_point", "problem", "retention"]),
     ("report", &["problem", "retention"]),
-    ("sweep", &["config", "crash_point", "problem", "report", "retention", "state", "store"]),
-    ("cli", &["config", "problem", "report", "retention", "state", "store", "sweep"]),
+    ("gate", &["config", "crash_point", "problem"]),
+    ("sweep", &["config", "crash_point", "gate", "problem", "report", "retention", "state", "store"]),
+    ("cli", &["config", "gate", "problem", "report", "retention", "state", "store", "sweep"]),
 ];
 
 /// What may not be written in `retention/`: the outside world, in any form.

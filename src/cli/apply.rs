@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{Common, exit, open, output, progress, signals};
 use crate::problem::{Problem, Result};
-use crate::report::text;
+use crate::report::gate::GateReport;
+use crate::report::{Report, text};
 use crate::retention::plan::Plan;
 use crate::retention::plan_file;
 use crate::state::State;
@@ -38,9 +39,21 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
     execute(common, "apply", Order::Saved { plan: Box::new(plan), override_caps }).await
 }
 
-/// What `apply` and `run --apply` share.
-pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
+async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
+    let report = sweep(common, opened, command, order, None).await?;
+    conclude(common, &report)?;
+    Ok(exit::of_verdict(report.verdict))
+}
+
+/// The pass that `apply` and `run --apply` share; `gate` goes into its report.
+pub async fn sweep(
+    common: &Common,
+    opened: open::Opened,
+    command: &str,
+    order: Order,
+    gate: Option<GateReport>,
+) -> Result<Report> {
     let stop = signals::stop_token();
     let state = Arc::new(State::open(&opened.state_path).await?);
     let pass = Pass {
@@ -51,17 +64,21 @@ pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8>
         stop,
         progress: progress::bar(common.output),
         exit_code: exit::of_verdict,
+        gate,
     };
-    let report = pass.apply(order).await;
-    let report = report?;
-    output::print(common.output, || text::render(&report), &report)?;
+    let report = pass.apply(order).await?;
     if let Some(state) = Arc::into_inner(state)
         && let Err(problem) = state.close().await
     {
         // Everything is on disk already; the next run reads the side files as well.
         output::note(&problem.to_string());
     }
-    Ok(exit::of_verdict(report.verdict))
+    Ok(report)
+}
+
+/// What happens to every report, also that of a run that was skipped.
+pub fn conclude(common: &Common, report: &Report) -> Result<()> {
+    output::print(common.output, || text::render(report), report)
 }
 
 fn read(path: &Path) -> Result<Plan> {

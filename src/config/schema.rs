@@ -16,7 +16,7 @@ pub(super) struct Known {
 pub(super) const TOP: Known = Known {
     label: "the top level",
     path: "",
-    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan"],
+    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan", "gate"],
 };
 
 pub(super) const STATE: Known = Known { label: "[state]", path: "state", keys: &["path"] };
@@ -61,7 +61,43 @@ pub(super) const GUARDS: Known =
 
 pub(super) const PLAN: Known = Known { label: "[plan]", path: "plan", keys: &["lifetime"] };
 
-const SECTIONS: [Known; 9] = [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN];
+pub(super) const GATE: Known = Known {
+    label: "[gate]",
+    path: "gate",
+    keys: &["vm_name", "days", "from", "to", "zone", "not_on", "launcher", "ticket"],
+};
+
+pub(super) const LAUNCHER: Known = Known {
+    label: "[gate.launcher]",
+    path: "gate.launcher",
+    keys: &["url", "password", "table", "statement", "status", "who", "update"],
+};
+
+pub(super) const LAUNCHER_URL: Known =
+    Known { label: "url", path: "gate.launcher.url", keys: &["env", "file"] };
+
+pub(super) const LAUNCHER_PASSWORD: Known =
+    Known { label: "password", path: "gate.launcher.password", keys: &["env", "file"] };
+
+pub(super) const TICKET: Known =
+    Known { label: "[gate.ticket]", path: "gate.ticket", keys: &["folder", "prefix"] };
+
+const SECTIONS: &[Known] = &[
+    STATE,
+    STORE,
+    URL,
+    PASSWORD,
+    POLICY,
+    DEFAULT_POLICY,
+    CAPS,
+    GUARDS,
+    PLAN,
+    GATE,
+    LAUNCHER,
+    LAUNCHER_URL,
+    LAUNCHER_PASSWORD,
+    TICKET,
+];
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {

@@ -6,19 +6,30 @@ use crate::problem::printable;
 use crate::retention::drift::DriftKind;
 use crate::retention::facts::Blocker;
 
+use super::gate_text;
 use super::plan_text::{run_refusals, table_refusals};
 use super::table::{counted, indented, minute, number, plain};
 use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict};
 
 pub fn render(report: &Report) -> String {
+    if report.verdict == Verdict::Skipped {
+        return skipped(report);
+    }
     let mut text = headline(report);
     text.push_str(&troubles(report));
+    text.push_str(&report.gate.as_ref().map(|gate| separated(gate_text::render(gate))).unwrap_or_default());
     text.push_str(&settled(report));
     text.push_str(&drifts(report));
     text.push_str(&freed_table(report));
     text.push_str(&stayed(report));
     text.push_str(&totals(report));
     text
+}
+
+/// Nobody was asked but the gate: there is nothing else to say.
+fn skipped(report: &Report) -> String {
+    let gate = report.gate.as_ref().map(gate_text::render).unwrap_or_default();
+    format!("{} on store {}: skipped\n{gate}", printable(&report.command), report.store)
 }
 
 fn outcome(report: &Report) -> &'static str {
