@@ -7,6 +7,7 @@ mod support;
 mod packaging {
     mod cron;
     mod job;
+    mod operating;
     mod place;
     mod runner;
     mod runner_itself;
