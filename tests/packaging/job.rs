@@ -10,6 +10,7 @@ pub const FILES: [&str; 4] = ["one-step.yaml", "five-step.yaml", "two-job.yaml",
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "the format has them")]
 pub struct Job {
     pub name: String,
     pub group: String,
@@ -55,6 +56,7 @@ pub struct Dispatch {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "the format has them")]
 pub struct JobOption {
     pub name: String,
     pub description: String,
@@ -104,7 +106,8 @@ pub struct Step {
     pub exec: Option<String>,
     pub script: Option<String>,
     pub script_interpreter: Option<String>,
-    pub node_step: Option<bool>,
+    #[serde(rename = "nodeStep")]
+    pub on_each_node: Option<bool>,
     #[serde(rename = "type")]
     pub kind: Option<String>,
     /// Texts, every one: Rundeck takes bare booleans for configurations of plugins on some versions only.

@@ -4,6 +4,7 @@
 //! `${…}` in commands and `@…@` in scripts, and hands over options, data and the job in the environment.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -61,8 +62,11 @@ pub struct StepRun {
 
 impl Execution {
     pub fn log(&self) -> String {
-        let steps = self.steps.iter();
-        steps.map(|step| format!("[{}: {}]\n{}{}", step.description, step.code, step.out, step.err)).collect()
+        let mut log = String::new();
+        for step in &self.steps {
+            let _ = write!(log, "[{}: {}]\n{}{}", step.description, step.code, step.out, step.err);
+        }
+        log
     }
 
     #[track_caller]
@@ -141,12 +145,8 @@ impl Rundeck {
         let Some(handler) = step.error_handler.as_deref().filter(|_| code != 0) else {
             return if code == 0 { Ended::Succeeded } else { Ended::Failed(code) };
         };
-        let handled = self.step(handler, context, runs);
-        if handled == Ended::Succeeded && handler.keepgoing_on_success {
-            handled
-        } else {
-            Ended::Failed(code)
-        }
+        let is_handled = self.step(handler, context, runs) == Ended::Succeeded;
+        if is_handled && handler.keepgoing_on_success { Ended::Succeeded } else { Ended::Failed(code) }
     }
 
     /// Goes on where the condition is met.

@@ -5,7 +5,7 @@ use super::runner::{Ended, Missing, Rundeck};
 
 /// A job with these steps, and one plain and one secret option.
 fn job(name: &str, steps: &str) -> Job {
-    let indented: String = steps.lines().map(|line| format!("    {line}\n")).collect();
+    let indented = format!("    {}\n", steps.replace('\n', "\n    "));
     let text = format!(
         "- name: {name}\n  group: g\n  uuid: 8d1f2a0e-5f5c-4c0e-9a6e-2f7f0f6d1cff\n  description: d\n  loglevel: INFO\n  \
          executionEnabled: true\n  scheduleEnabled: true\n  multipleExecutions: false\n  timeout: 1m\n  nodeFilterEditable: false\n  \

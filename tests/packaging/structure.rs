@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use super::job::{FILES, Job, JobOption, Step, all_jobs, folder, jobs, text};
 
@@ -16,7 +17,9 @@ fn kinds(step: &Step) -> Vec<&str> {
 fn every_job_file_is_known_to_these_tests() {
     let entries = fs::read_dir(folder("rundeck")).expect("the folder");
     let names = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"));
-    let found: BTreeSet<String> = names.filter(|name| name.ends_with(".yaml")).collect();
+    let found: BTreeSet<String> = names
+        .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
     assert_eq!(found, FILES.map(String::from).into());
 }
 
@@ -51,7 +54,7 @@ fn every_step_is_exactly_one_command() {
             assert_eq!(kinds(step).len(), 1, "{}: {step:?}", job.reference());
             assert!(step.description.is_some(), "{}: {step:?}", job.reference());
             assert_eq!(step.script.is_some(), step.script_interpreter.is_some(), "{}", job.reference());
-            assert_eq!(step.kind.is_some(), step.node_step.is_some(), "{}", job.reference());
+            assert_eq!(step.kind.is_some(), step.on_each_node.is_some(), "{}", job.reference());
         }
         for step in &job.sequence.commands {
             let handler = step.error_handler.as_deref();
@@ -175,5 +178,5 @@ fn the_two_jobs_know_each_other_and_the_second_one_stops_green() {
     assert_eq!(setting("jobName"), Some(jobs[0].reference().as_str()));
     assert_eq!((setting("executionState"), setting("condition")), (Some("Succeeded"), Some("Equals")));
     assert_eq!((setting("halt"), setting("fail"), setting("status")), (Some("true"), Some("false"), None));
-    assert_eq!(halt.node_step, Some(false), "only a workflow step can stop its job");
+    assert_eq!(halt.on_each_node, Some(false), "only a workflow step can stop its job");
 }
