@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -17,6 +18,7 @@ mod apply;
 mod check;
 mod exit;
 mod explain;
+mod gate;
 mod hold;
 mod open;
 mod output;
@@ -25,8 +27,10 @@ mod progress;
 mod publish;
 mod report;
 mod run;
+mod schedule;
 mod signals;
 mod target;
+mod ticket;
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("TIMESWEEP_COMMIT"), ")");
 
@@ -63,7 +67,7 @@ pub struct Common {
     /// Where the journal and the holds are kept
     #[arg(long, global = true, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// What to print
+    /// What to print; `rundeck` is for `gate` only
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
     #[arg(skip)]
@@ -98,6 +102,8 @@ impl fmt::Debug for SecretUrl {
 pub enum Output {
     Text,
     Json,
+    // `RUNDECK:DATA:` lines. No help text of its own: that would give every option a paragraph.
+    Rundeck,
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,6 +116,11 @@ enum Verb {
     Apply(apply::ApplyArgs),
     /// The whole run a scheduler calls; a preview without --apply
     Run(run::RunArgs),
+    /// Only ask whether a run may work now, and write the day's ticket if so
+    Gate(gate::GateArgs),
+    /// Show the day's ticket, or write what became of the day
+    #[command(subcommand)]
+    Ticket(ticket::TicketVerb),
     /// Why a chunk or table goes or stays, and when it would go
     Explain(explain::ExplainArgs),
     /// Pin a table or chunk, list the pins, or remove one
@@ -121,11 +132,12 @@ enum Verb {
 
 /// Parses, runs and answers with the exit code.
 pub fn main() -> u8 {
+    let error_code = schedule::error_code(std::env::args_os());
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { exit::DONE };
+            return if error.use_stderr() { error_code(exit::USAGE) } else { exit::DONE };
         }
     };
     let mut cli = match Cli::from_arg_matches(&matches) {
@@ -134,10 +146,12 @@ pub fn main() -> u8 {
     };
     cli.common.url_was_typed = was_typed(&matches, "url");
     let output = cli.common.output;
-    match start(cli) {
-        Ok(code) => code,
-        Err(problem) => {
-            let code = exit::of_problem(&problem);
+    match std::panic::catch_unwind(AssertUnwindSafe(|| start(cli))) {
+        Ok(Ok(code)) => code,
+        // What Rust itself ends with after a panic, which was printed already.
+        Err(_) => error_code(101),
+        Ok(Err(problem)) => {
+            let code = error_code(exit::of_problem(&problem));
             output::complain(output, &problem, code);
             code
         }
@@ -165,11 +179,17 @@ fn start(cli: Cli) -> Result<u8> {
 
 async fn dispatch(cli: Cli) -> Result<u8> {
     let common = &cli.common;
+    if common.output == Output::Rundeck && !matches!(cli.verb, Verb::Gate(_)) {
+        return Err(Problem::usage("`--output rundeck` is for `timesweep gate` only")
+            .hint("use `--output json`, or leave it out"));
+    }
     match cli.verb {
         Verb::Check => check::check(common).await,
         Verb::Plan(args) => plan::plan(common, &args).await,
         Verb::Apply(args) => apply::apply(common, &args).await,
         Verb::Run(args) => run::run(common, &args).await,
+        Verb::Gate(args) => gate::gate(common, &args).await,
+        Verb::Ticket(verb) => ticket::ticket(common, verb).await,
         Verb::Explain(args) => explain::explain(common, &args).await,
         Verb::Hold(verb) => hold::hold(common, verb).await,
         Verb::Report(args) => report::report(common, &args).await,

@@ -5,6 +5,7 @@
 //! Invariant: secrets are read here, once, and appear in no fault and no `Debug` text.
 
 mod document;
+mod gate;
 mod limits;
 mod mail;
 mod nearest;
@@ -12,6 +13,7 @@ mod policies;
 mod schema;
 mod secret;
 mod state;
+mod statement;
 mod store;
 mod values;
 
@@ -32,10 +34,12 @@ use crate::retention::name::TablePattern;
 use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
 
+pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
+pub use self::statement::{Parameter, Statement};
 pub use self::values::parse_drop_after;
 
 /// The name of the store that the command line describes.
@@ -48,6 +52,8 @@ pub struct Config {
     pub state: StateSettings,
     pub mail: Option<MailSettings>,
     pub report: ReportSettings,
+    /// Who is asked whether a run may work; `None` where nobody is.
+    pub gate: Option<GateSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,11 +127,13 @@ impl Config {
         let limits = limits::read(&top)?;
         let state = StateSettings::read(&top)?;
         let report = mail::read_report(&top)?;
+        let gate = gate::read(&top, secrets)?;
         let mut stores = read_stores(&top, secrets)?;
+        gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
         add_limits(limits, &mut stores);
         add_policies(&top, &mut stores)?;
         let mail = mail::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report })
+        Ok(Self { stores, state, mail, report, gate })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -147,6 +155,7 @@ impl Config {
         Ok(Self {
             stores: vec![store],
             state: StateSettings::default(),
+            gate: None,
             mail: None,
             report: ReportSettings::default(),
         })

@@ -54,6 +54,10 @@ impl Problem {
         Self::new(Kind::Busy, sentence)
     }
 
+    pub fn partial(sentence: impl Into<String>) -> Self {
+        Self::new(Kind::Partial, sentence)
+    }
+
     /// Adds the chain of an underlying error, outermost first; repeated texts are left out.
     #[must_use]
     pub fn because(mut self, error: &(dyn std::error::Error + 'static)) -> Self {

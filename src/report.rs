@@ -19,6 +19,7 @@ pub mod document;
 pub mod early;
 pub mod explain;
 pub mod gate;
+pub mod gate_text;
 pub mod html;
 pub mod mail;
 pub mod measure;

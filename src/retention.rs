@@ -10,6 +10,7 @@ pub mod facts;
 pub mod guard;
 pub mod model;
 pub mod name;
+pub mod ownership;
 pub mod plan;
 pub mod plan_file;
 pub mod policy;

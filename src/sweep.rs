@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod execute;
+pub mod gated;
 pub mod gather;
 pub mod past;
 pub mod queue;

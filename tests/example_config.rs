@@ -18,8 +18,9 @@ const EXAMPLE: &str = include_str!("../example.toml");
 struct AnySecret;
 
 impl SecretSource for AnySecret {
-    fn variable(&self, _name: &str) -> Result<SecretString, String> {
-        Ok("postgres://me@host/db".into())
+    fn variable(&self, name: &str) -> Result<SecretString, String> {
+        let scheme = if name.contains("LAUNCHER") { "mysql" } else { "postgres" };
+        Ok(format!("{scheme}://me@host/db").into())
     }
 
     fn file(&self, _path: &Path) -> Result<SecretString, String> {
@@ -80,6 +81,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert!(store.rules.default_policy.is_none());
     assert!(store.connection.password.is_none());
     assert_eq!(config.state, StateSettings::default());
+    assert!(config.gate.is_none());
 }
 
 #[test]
@@ -90,6 +92,9 @@ fn the_example_config_parses_with_every_optional_setting() {
     assert!(store.rules.default_policy.is_some() && store.rules.caps.bytes.is_some());
     assert_eq!(Caps { bytes: None, ..store.rules.caps }, Caps::default());
     assert_eq!(config.state.path, Path::new(SYSTEM_STATE_PATH));
+    let gate = config.gate.expect("a gate");
+    assert_eq!((gate.ticket.prefix.as_str(), gate.window.zone.iana_name()), ("timesweep", Some("UTC")));
+    assert_eq!(gate.launcher.map(|launcher| launcher.status).as_deref(), Some("due"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may use of this crate. None points up.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("problem", &[]),
     ("crash_point", &[]),
     ("whole_file", &[]),
@@ -15,8 +15,23 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("store", &["config", "crash_point", "problem", "retention"]),
     ("mail", &["config", "crash_point", "problem", "whole_file"]),
     ("report", &["problem", "retention"]),
-    ("sweep", &["config", "crash_point", "problem", "report", "retention", "state", "store"]),
-    ("cli", &["config", "mail", "problem", "report", "retention", "state", "store", "sweep", "whole_file"]),
+    ("gate", &["config", "crash_point", "problem"]),
+    ("sweep", &["config", "crash_point", "gate", "problem", "report", "retention", "state", "store"]),
+    (
+        "cli",
+        &[
+            "config",
+            "gate",
+            "mail",
+            "problem",
+            "report",
+            "retention",
+            "state",
+            "store",
+            "sweep",
+            "whole_file",
+        ],
+    ),
 ];
 
 /// What may not be written in `retention/`: the outside world, in any form.

@@ -14,6 +14,7 @@ mod real {
     mod execution;
     mod execution_details;
     mod foreign_keys;
+    mod gate;
     mod journal;
     mod ledger;
     mod mail;

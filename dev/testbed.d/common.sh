@@ -6,9 +6,11 @@
 # folder of its own, so that both can run at the same time.
 SUITE=${TIMESWEEP_TESTBED_SUITE:-trixie}
 SERVICES=(postgres)
+# Only started when named: they have a root of their own, which is built then.
+ON_REQUEST=()
 SUFFIX=$UID
 case $SUITE in
-    trixie) POSTGRES_VERSION=17 SERVICES+=(mariadb influxdb rabbitmq smtp) ;;
+    trixie) POSTGRES_VERSION=17 SERVICES+=(mariadb influxdb rabbitmq smtp mysql) ON_REQUEST=(mysql) ;;
     sid)    POSTGRES_VERSION=18 SUFFIX=sid-$UID ;;
     *)      POSTGRES_VERSION= ;;
 esac

@@ -55,8 +55,12 @@ mariadb_launch() {
 # shuts the address out after too many of them.
 mariadb_answers() { listens mariadb "$(port_of mariadb)"; }
 
+# mariadb_client ARGUMENT …   the client as root
+mariadb_client() {
+    run_in_root mysql mariadb --defaults-file="$(inside)/mariadb/client.cnf" --port="$(port_of mariadb)" "$@"
+}
+
 mariadb_verify() {
-    run_in_root mysql mariadb --defaults-file="$(inside)/mariadb/client.cnf" \
-        --port="$(port_of mariadb)" --execute='SELECT 1' \
+    mariadb_client --execute='SELECT 1' \
         >/dev/null 2>>"$TESTBED_DIR/log/mariadb.log" </dev/null
 }

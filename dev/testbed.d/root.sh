@@ -32,7 +32,7 @@ ensure_root() {
         # Only a finished root ever has this name.
         mv -T -- "$ROOT.building" "$ROOT"
         say "root built: $(du -sh -- "$ROOT" | cut -f1) in $ROOT"
-        mention_old_roots
+        [[ $(basename -- "$ROOT") != "$SUITE-"* ]] || mention_old_roots
     fi
     exec {fd}>&-
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{Common, exit, open, output, progress, publish, signals};
 use crate::problem::{Problem, Result};
+use crate::report::gate::GateReport;
 use crate::report::{Report, text};
 use crate::retention::plan::Plan;
 use crate::retention::plan_file;
@@ -38,18 +39,27 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
     execute(common, "apply", Order::Saved { plan: Box::new(plan), override_caps }).await
 }
 
-/// What `apply` and `run --apply` share: the pass, and its report to everybody who is to have it.
-pub async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
+/// The pass, and its report to everybody who is to have it.
+async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
     let publisher = publish::Publisher::new(&opened);
-    let mut report = publisher.or_tell(command, sweep(common, opened, command, order).await).await?;
+    let swept = sweep(common, opened, command, order, None).await;
+    let mut report = publisher.or_tell(command, swept).await?;
     publisher.publish(&mut report).await;
     conclude(common, &report)?;
     Ok(exit::of_verdict(report.verdict))
 }
 
-async fn sweep(common: &Common, opened: open::Opened, command: &str, order: Order) -> Result<Report> {
+/// The pass that `apply` and `run --apply` share; `gate` goes into its report.
+pub async fn sweep(
+    common: &Common,
+    opened: open::Opened,
+    command: &str,
+    order: Order,
+    gate: Option<GateReport>,
+) -> Result<Report> {
     let stop = signals::stop_token();
+    let is_new = !opened.state_path.exists();
     let state = Arc::new(State::open(&opened.state_path).await?);
     let pass = Pass {
         driver: opened.driver,
@@ -59,8 +69,14 @@ async fn sweep(common: &Common, opened: open::Opened, command: &str, order: Orde
         stop,
         progress: progress::bar(common.output),
         exit_code: exit::of_verdict,
+        gate,
     };
     let report = pass.apply(order).await;
+    if is_new && report.is_ok() {
+        // One that was moved or lost looks the same as a first run, and takes its holds along.
+        let path = opened.state_path.display();
+        output::note(&format!("{path} is a new state file: it knows no holds and no earlier runs"));
+    }
     if let Some(state) = Arc::into_inner(state)
         && let Err(problem) = state.close().await
     {

@@ -20,6 +20,13 @@ pub const SOMETHING_TO_DO: u8 = 10;
 /// Somebody else is at work; try later (`EX_TEMPFAIL`).
 pub const BUSY: u8 = 75;
 
+/// An error of `gate --scheduler systemd`; there any other code but 0 is a skip.
+pub const CONDITION_FAILED: u8 = 255;
+
+/// Codes that say something already, so that a closed gate cannot have them. 101 is a panic.
+pub const MEANINGS: [u8; 10] =
+    [USAGE, PARTIAL, REFUSED, UNREACHABLE, SOMETHING_TO_DO, BUSY, 101, 130, 143, CONDITION_FAILED];
+
 pub fn of_problem(problem: &Problem) -> u8 {
     match problem.kind {
         Kind::Usage => USAGE,

@@ -24,11 +24,12 @@ pub async fn explain(common: &Common, args: &ExplainArgs) -> Result<u8> {
     let state = open::existing_state(&opened.state_path).await?;
     let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, state.as_ref(), None).await?;
-    let explanation = match target::find(&plan, &name) {
+    let mut explanation = match target::find(&plan, &name) {
         Some(Target::Dataset(dataset)) => explain::of_dataset(dataset),
         Some(Target::Chunk(dataset, chunk)) => explain::of_chunk(dataset, chunk),
         None => from_history(state.as_ref(), &facts, &name).await?,
     };
+    explain::add_refusals_of_the_run(&mut explanation, &plan);
     if let Some(state) = state {
         state.close().await?;
     }

@@ -12,6 +12,7 @@ use crate::problem::{Problem, Result, printable};
 use crate::report::table::{indented, minute, number, plain};
 use crate::retention::span::RetentionSpan;
 use crate::state::{HoldRecord, NewHold, State};
+use crate::store::Wanted;
 use crate::sweep::gather::{self, our_now};
 
 #[derive(Debug, Subcommand)]
@@ -55,7 +56,8 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     let name = target::parse(&args.target)?;
     let expires_at = args.until.as_deref().map(until).transpose()?;
     let opened = open::open(common)?;
-    let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
+    // A pin is urgent: a policy for a table that is missing elsewhere does not keep it out.
+    let facts = opened.driver.facts(&Wanted::default()).await?;
     let plan = gather::plan(&facts, &opened.store, None, None).await?;
     let (dataset, chunk) = match target::find(&plan, &name) {
         Some(Target::Dataset(dataset)) => (dataset.name.clone(), None),

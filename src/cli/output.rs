@@ -11,7 +11,8 @@ use crate::problem::{Problem, Result};
 /// Prints text for people, or the same as one line of JSON.
 pub fn print(output: Output, text: impl FnOnce() -> String, value: &impl Serialize) -> Result<()> {
     match output {
-        Output::Text => print_text(&text()),
+        // `cli.rs` lets only the gate be asked in Rundeck's form, and it prints that itself.
+        Output::Text | Output::Rundeck => print_text(&text()),
         Output::Json => print_text(&(line_of(value)? + "\n")),
     }
     Ok(())

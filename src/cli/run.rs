@@ -2,24 +2,51 @@
 
 use clap::Args;
 
-use super::{Common, apply, exit, output, plan};
+use super::publish::Publisher;
+use super::schedule::{SkipArgs, parse_go};
+use super::{Common, apply, exit, open, output, plan};
 use crate::problem::Result;
-use crate::report::plan_text;
+use crate::report::{Verdict, plan_text};
 use crate::sweep::apply::Order;
+use crate::sweep::gated::{self, Go, Skipped};
+
+const COMMAND: &str = "run --apply";
 
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Drop what the plan says
+    /// Ask the gate where there is one, and drop what the plan says
     #[arg(long)]
     apply: bool,
+    /// What an earlier `timesweep gate` said: `yes` goes, `no` is skipped, all else is an error
+    #[arg(long, value_name = "VALUE", requires = "apply")]
+    go: Option<String>,
+    #[command(flatten)]
+    skip: SkipArgs,
 }
 
 pub async fn run(common: &Common, args: &RunArgs) -> Result<u8> {
+    let skip_code = args.skip.code()?;
+    let go = args.go.as_deref().map(parse_go).transpose()?;
     if args.apply {
-        return apply::execute(common, "run --apply", Order::Everything).await;
+        return behind_its_gate(common, go, &args.skip, skip_code).await;
     }
     let plan = plan::draw(common).await?;
     output::print(common.output, || plan_text::render(&plan, false), &plan)?;
     output::note("a preview: nothing was dropped; add --apply to drop");
     Ok(exit::DONE)
+}
+
+async fn behind_its_gate(common: &Common, go: Option<Go>, skip: &SkipArgs, skip_code: u8) -> Result<u8> {
+    let mut opened = open::open(common)?;
+    let (gate, store) = (opened.gate.take(), opened.store.name.clone());
+    let publisher = Publisher::new(&opened);
+    let about = Skipped { command: COMMAND, store: &store };
+    let sweep = |said| apply::sweep(common, opened, COMMAND, Order::Everything, said);
+    let mut report = publisher.or_tell(COMMAND, gated::run(gate.as_ref(), go, about, sweep).await).await?;
+    publisher.publish(&mut report).await;
+    let is_skipped = report.verdict == Verdict::Skipped;
+    if !(is_skipped && skip.is_silent(common.output)) {
+        apply::conclude(common, &report)?;
+    }
+    Ok(if is_skipped { skip_code } else { exit::of_verdict(report.verdict) })
 }

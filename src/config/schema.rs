@@ -16,7 +16,18 @@ pub(super) struct Known {
 pub(super) const TOP: Known = Known {
     label: "the top level",
     path: "",
-    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan", "mail", "report"],
+    keys: &[
+        "state",
+        "stores",
+        "policies",
+        "default_policy",
+        "caps",
+        "guards",
+        "plan",
+        "gate",
+        "mail",
+        "report",
+    ],
 };
 
 pub(super) const STATE: Known = Known { label: "[state]", path: "state", keys: &["path"] };
@@ -72,8 +83,46 @@ pub(super) const MAIL_PASSWORD: Known =
 
 pub(super) const REPORT: Known = Known { label: "[report]", path: "report", keys: &["folder"] };
 
-const SECTIONS: [Known; 12] =
-    [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN, MAIL, MAIL_PASSWORD, REPORT];
+pub(super) const GATE: Known = Known {
+    label: "[gate]",
+    path: "gate",
+    keys: &["vm_name", "days", "from", "to", "zone", "not_on", "launcher", "ticket"],
+};
+
+pub(super) const LAUNCHER: Known = Known {
+    label: "[gate.launcher]",
+    path: "gate.launcher",
+    keys: &["url", "password", "table", "statement", "status", "who", "update"],
+};
+
+pub(super) const LAUNCHER_URL: Known =
+    Known { label: "url", path: "gate.launcher.url", keys: &["env", "file"] };
+
+pub(super) const LAUNCHER_PASSWORD: Known =
+    Known { label: "password", path: "gate.launcher.password", keys: &["env", "file"] };
+
+pub(super) const TICKET: Known =
+    Known { label: "[gate.ticket]", path: "gate.ticket", keys: &["folder", "prefix"] };
+
+const SECTIONS: &[Known] = &[
+    STATE,
+    STORE,
+    URL,
+    PASSWORD,
+    POLICY,
+    DEFAULT_POLICY,
+    CAPS,
+    GUARDS,
+    PLAN,
+    GATE,
+    LAUNCHER,
+    LAUNCHER_URL,
+    LAUNCHER_PASSWORD,
+    TICKET,
+    MAIL,
+    MAIL_PASSWORD,
+    REPORT,
+];
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {

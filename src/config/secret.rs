@@ -35,20 +35,64 @@ impl SecretSource for Machine {
     }
 }
 
+/// What differs between the URL of a store and that of a launcher.
+struct UrlKind {
+    known: &'static schema::Known,
+    schemes: [&'static str; 2],
+    no_url: &'static str,
+    example: &'static str,
+    /// Where else its password may be.
+    elsewhere: &'static str,
+}
+
+const POSTGRES: UrlKind = UrlKind {
+    known: &schema::URL,
+    schemes: ["postgres://", "postgresql://"],
+    no_url: " is not a postgres:// URL",
+    example: "write postgres://user@host:5432/database",
+    elsewhere: "PGPASSWORD or ~/.pgpass",
+};
+
+const MYSQL: UrlKind = UrlKind {
+    known: &schema::LAUNCHER_URL,
+    schemes: ["mysql://", "mariadb://"],
+    no_url: " is not a mysql:// URL",
+    example: "write mysql://user@host:3306/database",
+    elsewhere: "the URL itself in { env = \"…\" }",
+};
+
 /// The `url` of a store: named, or plain text without a password.
 pub(super) fn read_url(setting: &Setting<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
+    read_url_of(&POSTGRES, setting, secrets)
+}
+
+/// The `url` of the launcher, in the same forms.
+pub(super) fn read_launcher_url(
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    read_url_of(&MYSQL, setting, secrets)
+}
+
+fn read_url_of(
+    kind: &UrlKind,
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    let checked_url = |url, fault: &dyn Fn(&str) -> Problem| checked_url_of(kind, url, fault);
     if setting.value.get_ref().is_table() {
-        let url = read_named(&setting.section(&schema::URL, &setting.place)?, secrets)?;
-        return checked_url(url, |said| setting.fault(said));
+        let url = read_named(&setting.section(kind.known, &setting.place)?, secrets)?;
+        return checked_url(url, &|said| setting.fault(said));
     }
     let needed = "text or { env = \"…\" } or { file = \"…\" }";
     let url = setting.text().map_err(|_| setting.wrong_type(needed))?;
     if url_has_password(url) {
-        return Err(setting.fault(" holds a password, which does not belong in this file").hint(
-            "name the URL with { env = \"…\" } or { file = \"…\" }, or leave the password out of it and use `password`, PGPASSWORD or ~/.pgpass",
-        ));
+        return Err(setting.fault(" holds a password, which does not belong in this file").hint(format!(
+            "name the URL with {{ env = \"…\" }} or {{ file = \"…\" }}, or leave the password out of it and use `password`, {}",
+            kind.elsewhere
+        )));
     }
-    checked_url(url.into(), |said| setting.fault(said))
+    checked_url(url.into(), &|said| setting.fault(said))
 }
 
 /// The `password` of a store, which is always named.
@@ -56,12 +100,30 @@ pub(super) fn read_password(
     setting: &Setting<'_>,
     secrets: &dyn SecretSource,
 ) -> problem::Result<SecretString> {
+    let or_else = ", or leave it out and use PGPASSWORD or ~/.pgpass";
+    read_password_of(&schema::PASSWORD, or_else, setting, secrets)
+}
+
+/// The `password` of the launcher.
+pub(super) fn read_launcher_password(
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    read_password_of(&schema::LAUNCHER_PASSWORD, "", setting, secrets)
+}
+
+fn read_password_of(
+    known: &'static schema::Known,
+    or_else: &str,
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
     if setting.value.get_ref().is_str() {
         return Err(setting
             .fault(" is written in plain text")
-            .hint("name it with { env = \"…\" } or { file = \"…\" }, or leave it out and use PGPASSWORD or ~/.pgpass"));
+            .hint(format!("name it with {{ env = \"…\" }} or {{ file = \"…\" }}{or_else}")));
     }
-    read_named(&setting.section(&schema::PASSWORD, &setting.place)?, secrets)
+    read_named(&setting.section(known, &setting.place)?, secrets)
 }
 
 /// A secret that is always named, of another section.
@@ -82,9 +144,17 @@ pub(super) fn checked_url(
     url: SecretString,
     fault: impl FnOnce(&str) -> Problem,
 ) -> problem::Result<SecretString> {
+    checked_url_of(&POSTGRES, url, fault)
+}
+
+fn checked_url_of(
+    kind: &UrlKind,
+    url: SecretString,
+    fault: impl FnOnce(&str) -> Problem,
+) -> problem::Result<SecretString> {
     let text = url.expose_secret();
-    if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
-        return Err(fault(" is not a postgres:// URL").hint("write postgres://user@host:5432/database"));
+    if !kind.schemes.iter().any(|scheme| text.starts_with(scheme)) {
+        return Err(fault(kind.no_url).hint(kind.example));
     }
     if has_at_behind_host(text) {
         return Err(fault(BROKEN_PASSWORD).hint(WHOLE_PASSWORD));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::problem::printable;
-use crate::retention::plan::{ChunkPlan, DatasetPlan};
+use crate::retention::plan::{ChunkPlan, DatasetPlan, Plan};
 use crate::retention::reason::Decision;
 
 use super::plan_text::{goes_at, policy_of};
@@ -76,6 +76,19 @@ fn conclusion(dataset: &DatasetPlan, chunk: &ChunkPlan) -> String {
         (Decision::Keep, Some(at)) => format!("it stays until {} UTC", minute(at)),
         (Decision::Keep, None) => "it stays".into(),
     }
+}
+
+/// While a guard refuses the whole run nothing goes, whatever the table's own decision is.
+pub fn add_refusals_of_the_run(explanation: &mut Explanation, plan: &Plan) {
+    if plan.refusals.is_empty() {
+        return;
+    }
+    let sentences = plan.refusals.iter();
+    explanation.steps.extend(sentences.map(|refusal| {
+        format!("every run is refused now: {} (hint: {})", refusal.sentence, refusal.way_out)
+    }));
+    explanation.conclusion =
+        format!("nothing goes while every run is refused; otherwise: {}", explanation.conclusion);
 }
 
 /// Why this table's oldest chunks are still there, and when the next one goes.

@@ -7,14 +7,19 @@ use crate::retention::drift::DriftKind;
 use crate::retention::facts::Blocker;
 
 use super::closing;
+use super::gate_text;
 use super::plan_text::{run_refusals, table_refusals};
 use super::table::{counted, indented, minute, number, plain};
 use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict};
 
 pub fn render(report: &Report) -> String {
+    if report.verdict == Verdict::Skipped {
+        return skipped(report);
+    }
     let mut text = headline(report);
     text.push_str(&closing::undone(report));
     text.push_str(&troubles(report));
+    text.push_str(&report.gate.as_ref().map(|gate| separated(gate_text::render(gate))).unwrap_or_default());
     text.push_str(&settled(report));
     text.push_str(&drifts(report));
     text.push_str(&freed_table(report));
@@ -22,6 +27,12 @@ pub fn render(report: &Report) -> String {
     text.push_str(&totals(report));
     text.push_str(&closing::render(report));
     text
+}
+
+/// Nobody was asked but the gate: there is nothing else to say.
+fn skipped(report: &Report) -> String {
+    let gate = report.gate.as_ref().map(gate_text::render).unwrap_or_default();
+    format!("{} on store {}: skipped\n{gate}", printable(&report.command), report.store)
 }
 
 fn outcome(report: &Report) -> &'static str {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
+use crate::report::gate::GateReport;
 use crate::report::{DatasetReport, LeftOut, Report, Verdict, verdict};
 use crate::retention::drift::{Drift, Selection, compare};
 use crate::retention::facts::StoreFacts;
@@ -45,6 +46,8 @@ pub struct Pass {
     pub progress: Arc<dyn Progress>,
     /// Gives the exit code that the journal remembers.
     pub exit_code: fn(Verdict) -> u8,
+    /// What the gate said, for the report.
+    pub gate: Option<GateReport>,
 }
 
 impl Pass {
@@ -136,7 +139,7 @@ impl Pass {
             settled: Vec::new(),
             bytes_before: facts.database_bytes,
             bytes_after: None,
-            gate: None,
+            gate: self.gate.clone(),
             sessions: None,
             disk: None,
             freed: None,

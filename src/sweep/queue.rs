@@ -18,14 +18,15 @@ use crate::store::Dropped;
 /// No transaction drops more relations than this: their locks fill a table that all sessions share.
 const MOST_RELATIONS: usize = 64;
 /// A transaction that holds its locks for so long lets no batch grow; twice as long makes it smaller.
-const COMFORTABLE: Duration = Duration::from_millis(25);
+const COMFORTABLE: Duration = Duration::from_millis(30);
 /// The same where somebody waits for them.
 const COMFORTABLE_BESIDE_READERS: Duration = Duration::from_millis(15);
 /// So many transactions after a lock time-out a dataset counts as calm again.
 const CALM_AFTER: u32 = 20;
-/// Where readers are in the way, they have the chunks to themselves for so many times as long as we had:
-/// a plan that becomes invalid while it is made is made again.
-const REST: u32 = 2;
+/// Where readers are in the way, they have the table to themselves for so long after each transaction, for
+/// each of its chunks: about the time that the server takes to plan a query of the whole table again. A
+/// plan that becomes invalid while it is made is made once more.
+const REST_FOR_EACH_CHUNK: Duration = Duration::from_micros(50);
 const FIRST_BATCH: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -70,6 +71,8 @@ pub struct Lane {
     pub protect_aggregates: bool,
     serial: Option<SerialGroup>,
     overlapping: bool,
+    /// Of the whole dataset, those that stay too.
+    chunks_left: usize,
     workers: usize,
     fresh: VecDeque<Item>,
     /// Must go alone, because a batch with them failed for good.
@@ -138,7 +141,8 @@ impl Queue {
     pub fn went_well(&mut self, lane: usize, dropped: Dropped, stayed: Vec<Item>, now: Instant) {
         let lane = &mut self.lanes[lane];
         lane.workers -= 1;
-        lane.resting_until = lane.batch.is_contended().then(|| now + dropped.held * REST);
+        lane.chunks_left = lane.chunks_left.saturating_sub(dropped.chunks);
+        lane.resting_until = lane.batch.is_contended().then(|| now + lane.rest());
         if stayed.is_empty() {
             lane.batch.went_well(dropped);
         } else {
@@ -189,6 +193,10 @@ impl Queue {
 impl Lane {
     fn has_fresh(&self) -> bool {
         !self.fresh.is_empty() || !self.single.is_empty()
+    }
+
+    fn rest(&self) -> Duration {
+        REST_FOR_EACH_CHUNK * u32::try_from(self.chunks_left).unwrap_or(u32::MAX)
     }
 
     fn is_resting(&self, now: Instant) -> bool {
@@ -282,6 +290,7 @@ impl QueueBuilder {
             protect_aggregates,
             serial: serial_group(plan, locks_others),
             overlapping: overlapping(plan),
+            chunks_left: plan.chunks.len(),
             workers: 0,
             fresh: plan.going().map(item).collect(),
             single: VecDeque::new(),

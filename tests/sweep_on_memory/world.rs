@@ -133,6 +133,7 @@ impl World {
             stop: self.stop.clone(),
             progress: Arc::new(Silent),
             exit_code: |_| 0,
+            gate: None,
         };
         pass.apply(order).await
     }

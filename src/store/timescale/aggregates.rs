@@ -130,6 +130,10 @@ fn view_of(row: &PgRow) -> Result<RelationName> {
     Ok(RelationName::new(column::<String>(row, "view_schema")?, column::<String>(row, "view_name")?))
 }
 
+/// The job's worker counts in a zone that we do not know: its midnight, its months and, for a time column
+/// without zone, its very now may lie this much earlier than ours.
+const ZONES_APART: i64 = 26 * 3_600_000_000;
+
 /// A start offset that cannot be computed is taken as unlimited, which protects everything.
 fn refresh_window(row: &PgRow, dataset: &DatasetFacts, now: i64) -> Result<RefreshWindow> {
     if !column::<bool>(row, "has_policy")? {
@@ -142,5 +146,6 @@ fn refresh_window(row: &PgRow, dataset: &DatasetFacts, now: i64) -> Result<Refre
         .map(DropAfter::Span)
         .or(units)
         .and_then(|offset| policy::cutoff(offset, &axis, now, dataset.integer_now, &TimeZone::UTC).ok());
-    Ok(start.map_or(RefreshWindow::Unlimited, RefreshWindow::From))
+    let margin = if dataset.kind.is_integer() { 0 } else { ZONES_APART };
+    Ok(start.map_or(RefreshWindow::Unlimited, |start| RefreshWindow::From(start.saturating_sub(margin))))
 }

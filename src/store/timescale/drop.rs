@@ -37,15 +37,10 @@ impl TimescaleDropper {
         Self { connection, catalog, lock_timeout }
     }
 
-    async fn begin(&mut self) -> Outcome<()> {
-        self.execute(&begin_statement(self.lock_timeout)).await
-    }
-
-    /// Begins, reads again, drops and compares; leaves the transaction open. Answers with how many chunks
-    /// went and since when they are locked.
+    /// Begins, locks, reads again, drops and compares; leaves the transaction open. Answers with how many
+    /// chunks went and since when they are locked.
     async fn drop_in_transaction(&mut self, order: &DropOrder) -> Outcome<(usize, Instant)> {
-        self.begin().await?;
-        let chunks = self.lock_what_is_free(order).await?;
+        let chunks = self.begin_and_lock(order).await?;
         let held_since = Instant::now();
         let order = DropOrder { chunks: order.chunks[..chunks].to_vec(), ..order.clone() };
         let expected = self.read_again(&order).await?;
@@ -59,19 +54,40 @@ impl TimescaleDropper {
 
     /// Waits for the first chunk, then takes the others if nobody holds any of them: whoever waits for
     /// the first by now has no lock on a chunk that it would come to later.
-    async fn lock_what_is_free(&mut self, order: &DropOrder) -> Outcome<usize> {
-        if order.chunks.len() < 2 {
-            return Ok(order.chunks.len());
+    async fn begin_and_lock(&mut self, order: &DropOrder) -> Outcome<usize> {
+        let begin = begin_statement(self.lock_timeout);
+        let [first, others @ ..] = order.chunks.as_slice() else { return Ok(0) };
+        if others.is_empty() {
+            self.execute(&begin).await?;
+            return Ok(1);
         }
-        // Before the locks, for their statement cannot name what is gone, and after them, for good.
-        self.read_again(order).await?;
-        self.execute(&lock_statement(&order.chunks[..1], "")).await?;
-        let others = format!("SAVEPOINT others; {}", lock_statement(&order.chunks[1..], " NOWAIT"));
-        if self.execute(&others).await.is_ok() {
-            return Ok(order.chunks.len());
+        self.execute(&format!("{begin}; {}", lock_statement(std::slice::from_ref(first), ""))).await?;
+        let others = format!("SAVEPOINT others; {}", lock_statement(others, " NOWAIT"));
+        match self.execute(&others).await {
+            Ok(()) => Ok(order.chunks.len()),
+            Err(DropFailure::Waited(_)) => {
+                self.execute("ROLLBACK TO SAVEPOINT others").await?;
+                Ok(1)
+            }
+            Err(failure) => Err(failure),
         }
-        self.execute("ROLLBACK TO SAVEPOINT others").await?;
-        Ok(1)
+    }
+
+    /// A lock cannot name what is gone: which chunks have changed is read, in a transaction of its own.
+    async fn explain_failure(&mut self, order: &DropOrder, failure: DropFailure) -> DropFailure {
+        if !matches!(failure, DropFailure::Permanent { .. }) {
+            return failure;
+        }
+        let read = async {
+            self.execute(&begin_statement(self.lock_timeout)).await?;
+            self.read_again(order).await
+        };
+        let changed = read.await.err();
+        rollback(&mut self.connection).await;
+        match changed {
+            Some(changed @ DropFailure::Changed(_)) => changed,
+            _ => failure,
+        }
     }
 
     async fn execute(&mut self, statement: &str) -> Outcome<()> {
@@ -167,7 +183,7 @@ impl Dropper for TimescaleDropper {
             Ok(done) => done,
             Err(failure) => {
                 rollback(&mut self.connection).await;
-                return Err(failure);
+                return Err(self.explain_failure(order, failure).await);
             }
         };
         crash_point::reach("before-commit");

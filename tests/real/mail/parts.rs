@@ -88,6 +88,28 @@ async fn a_run_that_finds_another_at_work_says_so_by_mail() {
 }
 
 #[tokio::test]
+async fn a_closed_gate_is_mailed_unless_only_trouble_is_asked_for() {
+    let database = TestDatabase::new().await;
+    database.daily_table("t", 8).await;
+    let to = address("dba");
+    let closed = "[gate]\nvm_name = \"pg1\"\ndays = [\"mon\"]\nnot_on = [";
+    // Whatever day it is, and also if it is another one by the time the program asks.
+    let days: Vec<String> = (-1..=1)
+        .map(|days| jiff::Zoned::now().date().saturating_add(jiff::Span::new().days(days)))
+        .map(|day| format!("\"{day}\""))
+        .collect();
+    let gate = format!("{closed}{}]\n", days.join(", "));
+    for (on, mails) in [("trouble", 0), ("always", 1)] {
+        let mail = mail_section(&[&to]) + &format!("on = \"{on}\"\n");
+        database.configuration(&(mail + &gate + POLICY));
+        ran(&database, &["run", "--apply"]).with_code(0);
+        assert_eq!(inbox(&to).len(), mails, "{on}");
+    }
+    let said = subject(&inbox(&to)[0]);
+    assert!(said.starts_with("[SKIPPED] weekly drop main: "), "{said}");
+}
+
+#[tokio::test]
 async fn only_trouble_is_mailed_where_that_is_asked_for() {
     let database = TestDatabase::new().await;
     database.daily_table("t", 8).await;
@@ -162,7 +184,7 @@ async fn a_full_disk_leaves_no_half_page() {
     let database = TestDatabase::new().await;
     database
         .run(
-            "DO $$ BEGIN FOR number IN 1..80 LOOP
+            "DO $$ BEGIN FOR number IN 1..240 LOOP
                EXECUTE format('CREATE TABLE t_%s (ts timestamptz NOT NULL)', number);
                PERFORM create_hypertable(format('t_%s', number), 'ts');
              END LOOP; END $$",

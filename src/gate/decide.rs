@@ -1,0 +1,213 @@
+//! Whether the launcher's rows make this machine due. Pure: rows and settings in, an answer out.
+//!
+//! Invariant: only rows that agree open the gate. What is of another machine, of another day, of another
+//! status, or contradicts another row closes it, and the reason names the row.
+
+use jiff::civil::{Date, DateTime};
+
+use crate::problem::printable;
+
+use super::window;
+
+/// A row as the launcher gave it; what is NULL there is empty here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Row {
+    pub id: String,
+    pub vm_name: String,
+    pub status: String,
+    pub who: String,
+    /// As the launcher writes it.
+    pub start_time: String,
+}
+
+/// What makes a row due.
+#[derive(Debug, Clone)]
+pub struct Wanted<'a> {
+    pub vm_name: &'a str,
+    pub status: &'a str,
+    pub who: Option<&'a str>,
+    pub day: Date,
+    /// The day's window, as the launcher's clock shows it; the second is the first moment after it.
+    pub window: (DateTime, DateTime),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub open: bool,
+    /// One sentence.
+    pub reason: String,
+    pub row: Option<Row>,
+}
+
+pub fn decide(rows: &[Row], wanted: &Wanted<'_>) -> Decision {
+    match due_row(rows, wanted) {
+        Ok((row, reason)) => Decision { open: true, reason, row: Some(row.clone()) },
+        Err(reason) => Decision { open: false, reason, row: None },
+    }
+}
+
+fn due_row<'a>(rows: &'a [Row], wanted: &Wanted<'_>) -> Result<(&'a Row, String), String> {
+    let (vm, day) = (printable(wanted.vm_name), window::shown(wanted.day));
+    if let Some(other) = rows.iter().find(|row| !same(&row.vm_name, wanted.vm_name)) {
+        return Err(format!("{} is for `{}`, and this is `{vm}`", label(other), printable(&other.vm_name)));
+    }
+    let of_day = rows_of_the_day(rows, wanted)?;
+    let Some((first, others)) = of_day.split_first() else {
+        return Err(match rows.first() {
+            None => format!("the launcher has no row for `{vm}` on {day}"),
+            Some(row) => {
+                format!("no row for `{vm}` is of {day}; {} starts {}", label(row), printable(&row.start_time))
+            }
+        });
+    };
+    if let Some(other) = others.iter().find(|other| !agree(first, other)) {
+        return Err(format!("two rows contradict each other: {}, and {}", told(first), told(other)));
+    }
+    if !same(&first.status, wanted.status) {
+        return Err(format!("{} says `{}`, not `{}`", label(first), printable(&first.status), wanted.status));
+    }
+    if let Some(who) = wanted.who.filter(|who| !same(&first.who, who)) {
+        return Err(format!("{} is for `{}`, not `{who}`", label(first), printable(&first.who)));
+    }
+    let more = if others.is_empty() { String::new() } else { format!(" ({} rows say so)", of_day.len()) };
+    Ok((first, format!("the launcher says so: {}{more}", told(first))))
+}
+
+fn rows_of_the_day<'a>(rows: &'a [Row], wanted: &Wanted<'_>) -> Result<Vec<&'a Row>, String> {
+    let mut of_day = Vec::new();
+    for row in rows {
+        let start = moment(&row.start_time).ok_or_else(|| {
+            format!("{} has no date as its start time: `{}`", label(row), printable(&row.start_time))
+        })?;
+        if wanted.window.0 <= start && start < wanted.window.1 {
+            of_day.push(row);
+        }
+    }
+    Ok(of_day)
+}
+
+/// `2026-11-22 02:00:00`, with decimals or without; a date alone is its midnight.
+fn moment(text: &str) -> Option<DateTime> {
+    text.trim().parse::<DateTime>().ok().or_else(|| text.trim().parse::<Date>().ok().map(DateTime::from))
+}
+
+fn agree(one: &Row, other: &Row) -> bool {
+    same(&one.status, &other.status) && same(&one.who, &other.who) && same(&one.start_time, &other.start_time)
+}
+
+/// As the servers' usual collations compare.
+fn same(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}
+
+fn label(row: &Row) -> String {
+    format!("row {}", if row.id.is_empty() { "without an id".into() } else { printable(&row.id) })
+}
+
+fn told(row: &Row) -> String {
+    let who = if row.who.is_empty() { String::new() } else { format!(", {}", printable(&row.who)) };
+    format!("{} (`{}`{who}, {})", label(row), printable(&row.status), printable(&row.start_time))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn row(id: &str, status: &str, who: &str, start_time: &str) -> Row {
+        let text = |text: &str| text.to_owned();
+        Row {
+            id: text(id),
+            vm_name: "PG1".into(),
+            status: text(status),
+            who: text(who),
+            start_time: text(start_time),
+        }
+    }
+
+    fn decided(rows: &[Row], who: Option<&str>) -> (bool, String) {
+        let day = date(2026, 11, 22);
+        let window = (day.at(0, 0, 0, 0), day.at(0, 0, 0, 0) + jiff::Span::new().days(1));
+        let decision = decide(rows, &Wanted { vm_name: "pg1", status: "due", who, day, window });
+        assert_eq!(decision.open, decision.row.is_some());
+        (decision.open, decision.reason)
+    }
+
+    #[test]
+    fn only_rows_that_agree_open_the_gate() {
+        let early = "2026-11-22 02:00:00";
+        let due = || row("7", "due", "dba", early);
+        for (rows, who, open, reason) in [
+            (vec![], None, false, "the launcher has no row for `pg1` on Sunday, 2026-11-22"),
+            (vec![due()], None, true, "the launcher says so: row 7 (`due`, dba, 2026-11-22 02:00:00)"),
+            (vec![due()], Some("DBA"), true, "the launcher says so: row 7 (`due`, dba, 2026-11-22 02:00:00)"),
+            (vec![due()], Some("app"), false, "row 7 is for `dba`, not `app`"),
+            (
+                vec![due(), row("8", "Due", "dba", early)],
+                None,
+                true,
+                "the launcher says so: row 7 (`due`, dba, 2026-11-22 02:00:00) (2 rows say so)",
+            ),
+            (
+                vec![due(), row("8", "hold", "dba", early)],
+                None,
+                false,
+                "two rows contradict each other: row 7 (`due`, dba, 2026-11-22 02:00:00), and row 8 (`hold`, dba, 2026-11-22 02:00:00)",
+            ),
+            (
+                vec![due(), row("8", "due", "", "2026-11-22 03:00:00")],
+                None,
+                false,
+                "two rows contradict each other: row 7 (`due`, dba, 2026-11-22 02:00:00), and row 8 (`due`, 2026-11-22 03:00:00)",
+            ),
+            (vec![row("7", "hold", "dba", early)], None, false, "row 7 says `hold`, not `due`"),
+            (vec![row("7", "", "dba", early)], None, false, "row 7 says ``, not `due`"),
+            (
+                vec![row("7", "due", "dba", "2026-11-15 02:00:00")],
+                None,
+                false,
+                "no row for `pg1` is of Sunday, 2026-11-22; row 7 starts 2026-11-15 02:00:00",
+            ),
+            (
+                vec![row("6", "done", "dba", "2026-11-15 02:00:00"), due()],
+                None,
+                true,
+                "the launcher says so: row 7 (`due`, dba, 2026-11-22 02:00:00)",
+            ),
+            (
+                vec![row("", "due", "dba", "soon")],
+                None,
+                false,
+                "row without an id has no date as its start time: `soon`",
+            ),
+            (
+                vec![Row { vm_name: "pg2".into(), ..due() }],
+                None,
+                false,
+                "row 7 is for `pg2`, and this is `pg1`",
+            ),
+        ] {
+            assert_eq!(decided(&rows, who), (open, reason.to_owned()), "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn the_day_begins_with_its_midnight_and_ends_before_the_next() {
+        for (start, open) in [
+            ("2026-11-21 23:59:59.999999", false),
+            ("2026-11-22", true),
+            ("2026-11-22 00:00:00", true),
+            ("2026-11-22T23:59:59.999999", true),
+            ("2026-11-23 00:00:00", false),
+        ] {
+            assert_eq!(decided(&[row("7", "due", "dba", start)], None).0, open, "{start}");
+        }
+    }
+
+    #[test]
+    fn what_the_launcher_says_steers_no_terminal() {
+        let (open, reason) = decided(&[row("7\u{1b}[2J", "a\nb", "dba", "2026-11-22")], None);
+        assert_eq!((open, reason.as_str()), (false, "row 7\\u{1b}[2J says `a b`, not `due`"));
+    }
+}

@@ -1,0 +1,192 @@
+//! Who may keep a dataset alive: claims, deletions and marks as one value, and what each event does to it.
+//!
+//! A dataset is owned while a claim of a job that was not deleted exists. The row that other programs see
+//! is derived from the ledger in the same step, never the other way round. Every event is idempotent.
+//! Invariant: no event drops anything; it can only let go, and `check` decides later, from state alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+pub mod check;
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod tests;
+
+/// The job that data belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub Uuid);
+
+/// What a job owns: an InfluxDB database or a schema, by its name in the store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnedName(pub String);
+
+/// All that is remembered. Instants are microseconds since 1970 UTC.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Who reported success with which dataset, and when. Never forgotten while the job is not deleted.
+    pub claims: BTreeMap<OwnedName, BTreeMap<JobId, i64>>,
+    /// Deleted or timed out. Lasting, so that a result that comes late meets its deletion.
+    pub deleted_jobs: BTreeMap<JobId, i64>,
+    pub jobs: BTreeMap<JobId, SeenJob>,
+    pub datasets: BTreeMap<OwnedName, SeenDataset>,
+    /// At most one row for a dataset, and tombstones beside them.
+    pub rows: BTreeMap<OwnedName, Row>,
+    pub tombstones: BTreeMap<JobId, i64>,
+    /// Pins with their end; `None` lasts until a person removes it.
+    pub holds: BTreeMap<OwnedName, Option<i64>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenJob {
+    pub first_seen: i64,
+    /// By a result, a deletion or the stated maximum age; never because its row is missing.
+    pub ended: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenDataset {
+    pub first_seen: i64,
+    /// The last write that the store can show.
+    pub last_change: Option<i64>,
+    /// The first of the complete checks in a row that did not find it.
+    pub absent_since: Option<i64>,
+}
+
+/// The row of `esdl_time_series_info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub job: Option<JobId>,
+    pub mark: Option<Mark>,
+}
+
+/// "Let go at", and how far it has come since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    pub at: i64,
+    /// The first and the last check that saw it.
+    pub seen: Option<(i64, i64)>,
+    /// It stood in a report.
+    pub announced: bool,
+}
+
+impl Mark {
+    fn new(at: i64) -> Self {
+        Self { at, seen: None, announced: false }
+    }
+}
+
+impl Ledger {
+    /// A job is at work.
+    pub fn job_is_live(&mut self, job: JobId, now: i64) {
+        self.jobs.entry(job).or_insert(SeenJob { first_seen: now, ended: None });
+    }
+
+    /// The job reported success with this dataset: a claim, whatever mark the dataset had.
+    pub fn succeeded(&mut self, job: JobId, dataset: &OwnedName, now: i64) {
+        self.end(job, now);
+        self.claims.entry(dataset.clone()).or_default().entry(job).or_insert(now);
+        self.tombstones.remove(&job);
+        self.derive_row(dataset, now);
+    }
+
+    /// The job reported success, and nobody can read with what: its orphans wait for a person.
+    pub fn succeeded_with_an_unknown_dataset(&mut self, job: JobId, now: i64) {
+        let epoch: Vec<OwnedName> = self
+            .rows
+            .iter()
+            .filter(|(name, row)| {
+                row.mark.is_some() && row.job.is_none() && self.lived_at_the_last_change(job, name)
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        self.holds.extend(epoch.into_iter().map(|name| (name, None)));
+        self.end(job, now);
+    }
+
+    /// The job failed or was cancelled. What data there is has no owner.
+    pub fn failed(&mut self, job: JobId, now: i64) {
+        self.end(job, now);
+    }
+
+    /// The job was deleted or timed out. What it alone owned is let go; a result may still come.
+    pub fn deleted(&mut self, job: JobId, now: i64) {
+        self.end(job, now);
+        self.deleted_jobs.entry(job).or_insert(now);
+        let claimed: Vec<OwnedName> = self.claimed_by(job).cloned().collect();
+        if claimed.is_empty() {
+            self.tombstones.entry(job).or_insert(now);
+        }
+        for dataset in claimed {
+            self.derive_row(&dataset, now);
+        }
+    }
+
+    /// A person wants the dataset back. The hold outlives a deletion that is delivered once more.
+    pub fn cancel_mark(&mut self, dataset: &OwnedName, hold_until: i64, now: i64) {
+        let claimants = self.claims.get(dataset).into_iter().flat_map(BTreeMap::keys).copied();
+        let claimants: BTreeSet<JobId> = claimants.collect();
+        self.deleted_jobs.retain(|job, _| !claimants.contains(job));
+        let hold = self.holds.entry(dataset.clone()).or_insert(Some(hold_until));
+        *hold = hold.map(|until| until.max(hold_until));
+        self.derive_row(dataset, now);
+    }
+
+    /// A person wants the result of a deleted job to count when it comes.
+    pub fn cancel_tombstone(&mut self, job: JobId) {
+        self.deleted_jobs.remove(&job);
+        self.tombstones.remove(&job);
+    }
+
+    /// The dataset is gone and verified to be gone.
+    pub fn dropped(&mut self, dataset: &OwnedName) {
+        self.rows.remove(dataset);
+        self.datasets.remove(dataset);
+    }
+
+    /// Claimants that were not deleted, the newest last.
+    pub fn owners(&self, dataset: &OwnedName) -> Vec<JobId> {
+        self.claimants(dataset).filter(|job| !self.deleted_jobs.contains_key(job)).collect()
+    }
+
+    /// Everybody who claimed it, in the order of their claims.
+    fn claimants(&self, dataset: &OwnedName) -> impl Iterator<Item = JobId> {
+        let mut claims: Vec<(i64, JobId)> =
+            self.claims.get(dataset).into_iter().flatten().map(|(job, at)| (*at, *job)).collect();
+        claims.sort_unstable();
+        claims.into_iter().map(|(_, job)| job)
+    }
+
+    fn claimed_by(&self, job: JobId) -> impl Iterator<Item = &OwnedName> {
+        self.claims.iter().filter(move |(_, claims)| claims.contains_key(&job)).map(|(name, _)| name)
+    }
+
+    fn end(&mut self, job: JobId, now: i64) {
+        let seen = self.jobs.entry(job).or_insert(SeenJob { first_seen: now, ended: None });
+        seen.ended.get_or_insert(now);
+    }
+
+    /// The moment of which the epoch rule asks: whoever wrote last was live then.
+    fn epoch(&self, dataset: &OwnedName) -> Option<i64> {
+        let seen = self.datasets.get(dataset)?;
+        Some(seen.last_change.unwrap_or(seen.first_seen))
+    }
+
+    fn lived_at_the_last_change(&self, job: JobId, dataset: &OwnedName) -> bool {
+        let (Some(epoch), Some(seen)) = (self.epoch(dataset), self.jobs.get(&job)) else { return false };
+        seen.first_seen <= epoch && seen.ended.is_none_or(|ended| epoch <= ended)
+    }
+
+    /// What other programs see follows from claims and deletions. A mark that stays keeps its instant.
+    fn derive_row(&mut self, dataset: &OwnedName, now: i64) {
+        let owner = self.owners(dataset).last().copied();
+        let job = owner.or_else(|| self.claimants(dataset).last());
+        let row = self.rows.entry(dataset.clone()).or_insert(Row { job, mark: None });
+        row.job = job;
+        row.mark = match (owner, row.mark.take()) {
+            (Some(_), _) => None,
+            (None, mark) => mark.or_else(|| Some(Mark::new(now))),
+        };
+    }
+}

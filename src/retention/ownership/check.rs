@@ -1,0 +1,224 @@
+//! One pass over what the store lists: register again, mark, wait, drop, forget; each with its reason.
+//!
+//! `observe` takes the inventory in or refuses it, `decide` answers for one dataset, and nothing here
+//! drops. Invariant: a dataset is due only if nobody owns it, nobody who may still claim it lives, nothing
+//! holds it, and people could have seen that it goes.
+
+use super::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
+
+/// How long to wait for what. Microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    pub check_interval: i64,
+    pub grace: i64,
+    pub registration_lifetime: i64,
+    /// In hundredths of a percent of the registered datasets …
+    pub cap_share: u64,
+    /// … or so many, whichever is more.
+    pub cap_count: usize,
+}
+
+/// What the store lists, and who is at work.
+#[derive(Debug, Clone)]
+pub struct Inventory {
+    /// False where anything could not be read.
+    pub complete: bool,
+    /// Every dataset with the last write that the store can show.
+    pub datasets: Vec<(OwnedName, Option<i64>)>,
+    pub live_jobs: Vec<JobId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Not ours: listed, never touched.
+    Foreign,
+    Owned(JobId),
+    /// Claimed by a job that was not deleted, and the row did not say so.
+    Recover(JobId),
+    /// Nobody owns it: marked on sight, never dropped on sight.
+    Mark,
+    Wait(Wait),
+    Drop,
+    /// Its row says it is there, and it was absent for long enough.
+    Forget,
+    /// Absent, and not for long enough to forget it.
+    Absent,
+}
+
+/// Why a marked dataset is not due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    Held,
+    /// Until this instant.
+    Grace(i64),
+    /// Checks have to see the mark twice, at least half an interval apart.
+    SecondLook,
+    NotAnnounced,
+    /// These were live when it was last written, and may still claim it.
+    LiveJobs(Vec<JobId>),
+}
+
+/// Why a whole pass is refused. Nothing was learned from the inventory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Implausible {
+    Incomplete,
+    /// The store lists nothing, and there are registrations.
+    Empty {
+        registered: usize,
+    },
+    /// More registered datasets are missing at once than the cap allows.
+    SuddenLoss {
+        missing: usize,
+        allowed: usize,
+    },
+}
+
+impl Ledger {
+    /// Takes the inventory in. Who is listed as live lives; who is not listed has not ended by that.
+    pub fn observe(
+        &mut self,
+        inventory: &Inventory,
+        settings: &Settings,
+        now: i64,
+    ) -> Result<(), Implausible> {
+        self.refuse_implausible(inventory, settings)?;
+        for job in &inventory.live_jobs {
+            self.jobs.entry(*job).or_insert(SeenJob { first_seen: now, ended: None });
+        }
+        for (name, last_change) in &inventory.datasets {
+            let seen = SeenDataset { first_seen: now, last_change: None, absent_since: None };
+            let seen = self.datasets.entry(name.clone()).or_insert(seen);
+            if seen.absent_since.take().is_some() {
+                seen.first_seen = now;
+            }
+            seen.last_change = seen.last_change.max(*last_change);
+        }
+        let listed = |name: &OwnedName| inventory.datasets.iter().any(|(listed, _)| listed == name);
+        for name in self.rows.keys() {
+            let seen = SeenDataset { first_seen: now, last_change: None, absent_since: None };
+            let seen = self.datasets.entry(name.clone()).or_insert(seen);
+            if !listed(name) {
+                seen.absent_since.get_or_insert(now);
+            }
+        }
+        self.look_at_marks(now);
+        Ok(())
+    }
+
+    fn refuse_implausible(&self, inventory: &Inventory, settings: &Settings) -> Result<(), Implausible> {
+        if !inventory.complete {
+            return Err(Implausible::Incomplete);
+        }
+        let expected = self
+            .rows
+            .keys()
+            .filter(|name| self.datasets.get(*name).is_some_and(|seen| seen.absent_since.is_none()));
+        let expected: Vec<&OwnedName> = expected.collect();
+        if inventory.datasets.is_empty() && !expected.is_empty() {
+            return Err(Implausible::Empty { registered: expected.len() });
+        }
+        let listed = |name: &&&OwnedName| inventory.datasets.iter().any(|(listed, _)| listed == **name);
+        let missing = expected.len() - expected.iter().filter(listed).count();
+        let allowed = settings.cap(expected.len());
+        if missing > allowed { Err(Implausible::SuddenLoss { missing, allowed }) } else { Ok(()) }
+    }
+
+    fn look_at_marks(&mut self, now: i64) {
+        for mark in self.rows.values_mut().filter_map(|row| row.mark.as_mut()) {
+            let (first, _) = mark.seen.unwrap_or((now, now));
+            mark.seen = Some((first, now));
+        }
+    }
+
+    /// The report of this pass was written: from now on people could have seen what goes.
+    pub fn announce(&mut self) {
+        for mark in self.rows.values_mut().filter_map(|row| row.mark.as_mut()) {
+            mark.announced = mark.seen.is_some();
+        }
+    }
+
+    /// What shall happen to this dataset. `adopted`: its name fits the pattern of names that are ours.
+    pub fn decide(&self, name: &OwnedName, adopted: bool, settings: &Settings, now: i64) -> Decision {
+        let absent = self.datasets.get(name).is_none_or(|seen| seen.absent_since.is_some());
+        let row = self.rows.get(name);
+        if absent {
+            return self.decide_absent(name, row, settings, now);
+        }
+        let owner = self.owners(name).last().copied();
+        match (owner, row) {
+            (Some(owner), Some(row)) if row.mark.is_none() && row.job == Some(owner) => {
+                Decision::Owned(owner)
+            }
+            (Some(owner), _) => Decision::Recover(owner),
+            (None, Some(Row { mark: Some(mark), .. })) => {
+                self.what_it_waits_for(name, mark, settings, now).map_or(Decision::Drop, Decision::Wait)
+            }
+            (None, Some(Row { job: Some(job), mark: None })) => Decision::Owned(*job),
+            (None, None) if !adopted && !self.claims.contains_key(name) => Decision::Foreign,
+            (None, _) => Decision::Mark,
+        }
+    }
+
+    fn decide_absent(&self, name: &OwnedName, row: Option<&Row>, settings: &Settings, now: i64) -> Decision {
+        let Some(since) = self.datasets.get(name).and_then(|seen| seen.absent_since) else {
+            return Decision::Foreign;
+        };
+        let long = now.saturating_sub(since) > settings.registration_lifetime;
+        if row.is_some() && long { Decision::Forget } else { Decision::Absent }
+    }
+
+    fn what_it_waits_for(
+        &self,
+        name: &OwnedName,
+        mark: &Mark,
+        settings: &Settings,
+        now: i64,
+    ) -> Option<Wait> {
+        if self.holds.get(name).is_some_and(|until| until.is_none_or(|until| now < until)) {
+            return Some(Wait::Held);
+        }
+        let since = self.epoch(name).unwrap_or(now).max(mark.at);
+        if now.saturating_sub(since) <= settings.grace {
+            return Some(Wait::Grace(since.saturating_add(settings.grace)));
+        }
+        if mark.seen.is_none_or(|(first, last)| last - first < settings.check_interval / 2) {
+            return Some(Wait::SecondLook);
+        }
+        if !mark.announced {
+            return Some(Wait::NotAnnounced);
+        }
+        let live: Vec<JobId> = self.not_ended_since(name).collect();
+        (!live.is_empty()).then_some(Wait::LiveJobs(live))
+    }
+
+    /// The epoch rule: whoever wrote it was live at its last change. Once all of those have ended without
+    /// a claim, no claim can come.
+    fn not_ended_since(&self, name: &OwnedName) -> impl Iterator<Item = JobId> {
+        let epoch = self.epoch(name).unwrap_or(i64::MAX);
+        let running = self.jobs.iter().filter(move |(_, job)| job.ended.is_none() && job.first_seen <= epoch);
+        running.map(|(job, _)| *job)
+    }
+
+    /// Does what a decision says to the rows; a drop is somebody else's work.
+    pub fn settle(&mut self, name: &OwnedName, decision: &Decision, now: i64) {
+        match decision {
+            Decision::Recover(_) | Decision::Mark => self.derive_row(name, now),
+            Decision::Absent => {
+                if let Some(row) = self.rows.get_mut(name) {
+                    row.mark.get_or_insert_with(|| Mark::new(now));
+                }
+            }
+            // Its claims stay, so a dataset that comes back is recovered.
+            Decision::Forget => self.dropped(name),
+            Decision::Foreign | Decision::Owned(_) | Decision::Wait(_) | Decision::Drop => {}
+        }
+    }
+}
+
+impl Settings {
+    /// How many of so many may go, or may be missing, in one pass.
+    pub fn cap(&self, of: usize) -> usize {
+        let share = (of as u64).saturating_mul(self.cap_share) / 10_000;
+        usize::try_from(share).unwrap_or(usize::MAX).max(self.cap_count)
+    }
+}

@@ -1,0 +1,204 @@
+//! The rules one by one: what each event does to the row, and what each decision waits for.
+
+use uuid::Uuid;
+
+use super::check::{Decision, Implausible, Inventory, Settings, Wait};
+use super::{JobId, Ledger, OwnedName};
+
+const HOUR: i64 = 3_600_000_000;
+const SETTINGS: Settings = Settings {
+    check_interval: HOUR,
+    grace: 48 * HOUR,
+    registration_lifetime: 48 * HOUR,
+    cap_share: 2_500,
+    cap_count: 2,
+};
+
+fn job(number: u128) -> JobId {
+    JobId(Uuid::from_u128(number))
+}
+
+fn name(text: &str) -> OwnedName {
+    OwnedName(text.into())
+}
+
+/// A complete list of these, each last written at that instant, with nobody at work.
+fn listed(datasets: &[(&str, i64)]) -> Inventory {
+    let datasets = datasets.iter().map(|(text, at)| (name(text), Some(*at))).collect();
+    Inventory { complete: true, datasets, live_jobs: Vec::new() }
+}
+
+/// One pass: what it decides about `e`.
+fn check(ledger: &mut Ledger, inventory: &Inventory, now: i64) -> Decision {
+    ledger.observe(inventory, &SETTINGS, now).expect("a plausible inventory");
+    let decision = ledger.decide(&name("e"), true, &SETTINGS, now);
+    ledger.settle(&name("e"), &decision, now);
+    ledger.announce();
+    decision
+}
+
+fn mark(ledger: &Ledger) -> Option<i64> {
+    ledger.rows[&name("e")].mark.as_ref().map(|mark| mark.at)
+}
+
+#[test]
+fn a_claim_clears_every_mark_and_a_deletion_of_the_last_owner_sets_one() {
+    let mut ledger = Ledger::default();
+    assert_eq!(check(&mut ledger, &listed(&[("e", 0)]), HOUR), Decision::Mark);
+    assert_eq!(mark(&ledger), Some(HOUR));
+    ledger.succeeded(job(1), &name("e"), 2 * HOUR);
+    ledger.succeeded(job(2), &name("e"), 3 * HOUR);
+    assert_eq!((mark(&ledger), ledger.rows[&name("e")].job), (None, Some(job(2))));
+    ledger.deleted(job(2), 4 * HOUR);
+    assert_eq!((mark(&ledger), ledger.rows[&name("e")].job), (None, Some(job(1))), "the other owner is left");
+    ledger.deleted(job(1), 5 * HOUR);
+    assert_eq!((mark(&ledger), ledger.rows[&name("e")].job), (Some(5 * HOUR), Some(job(2))));
+    assert!(ledger.tombstones.is_empty());
+}
+
+#[test]
+fn a_deletion_before_the_result_is_a_tombstone_that_the_result_takes_over() {
+    let mut ledger = Ledger::default();
+    ledger.deleted(job(1), HOUR);
+    ledger.deleted(job(1), 2 * HOUR);
+    assert_eq!(ledger.tombstones.get(&job(1)), Some(&HOUR), "delivered twice, the first counts");
+    ledger.succeeded(job(1), &name("e"), 3 * HOUR);
+    assert!(ledger.tombstones.is_empty());
+    assert_eq!(mark(&ledger), Some(3 * HOUR));
+}
+
+#[test]
+fn every_event_may_arrive_twice() {
+    let mut once = Ledger::default();
+    once.succeeded(job(1), &name("e"), HOUR);
+    once.failed(job(2), 2 * HOUR);
+    once.deleted(job(1), 3 * HOUR);
+    let mut twice = once.clone();
+    twice.deleted(job(1), 4 * HOUR);
+    twice.failed(job(2), 4 * HOUR);
+    twice.succeeded(job(1), &name("e"), 4 * HOUR);
+    assert_eq!(once, twice);
+}
+
+#[test]
+fn a_cancelled_mark_stays_cancelled_under_a_deletion_that_comes_once_more() {
+    let mut ledger = Ledger::default();
+    ledger.succeeded(job(1), &name("e"), HOUR);
+    ledger.deleted(job(1), 2 * HOUR);
+    ledger.cancel_mark(&name("e"), 500 * HOUR, 3 * HOUR);
+    assert_eq!(mark(&ledger), None);
+    ledger.deleted(job(1), 4 * HOUR);
+    let inventory = listed(&[("e", 0)]);
+    check(&mut ledger, &inventory, 100 * HOUR);
+    assert_eq!(check(&mut ledger, &inventory, 101 * HOUR), Decision::Wait(Wait::Held));
+    assert_eq!(check(&mut ledger, &inventory, 500 * HOUR), Decision::Drop, "the hold has an end");
+}
+
+#[test]
+fn a_marked_dataset_waits_for_everything_it_has_to_wait_for() {
+    let mut ledger = Ledger::default();
+    let inventory = listed(&[("e", HOUR)]);
+    assert_eq!(check(&mut ledger, &inventory, HOUR), Decision::Mark);
+    assert_eq!(check(&mut ledger, &inventory, 2 * HOUR), Decision::Wait(Wait::Grace(49 * HOUR)));
+    let written = listed(&[("e", 3 * HOUR)]);
+    assert_eq!(check(&mut ledger, &written, 50 * HOUR), Decision::Wait(Wait::Grace(51 * HOUR)));
+    let mut unseen = ledger.clone();
+    unseen.rows.get_mut(&name("e")).expect("a row").mark.as_mut().expect("a mark").seen = None;
+    assert_eq!(check(&mut unseen, &written, 60 * HOUR), Decision::Wait(Wait::SecondLook));
+    let mut unannounced = ledger.clone();
+    unannounced.rows.get_mut(&name("e")).expect("a row").mark.as_mut().expect("a mark").announced = false;
+    assert_eq!(check(&mut unannounced, &written, 60 * HOUR), Decision::Wait(Wait::NotAnnounced));
+    let mut live = ledger.clone();
+    live.job_is_live(job(9), 3 * HOUR);
+    assert_eq!(check(&mut live, &written, 60 * HOUR), Decision::Wait(Wait::LiveJobs(vec![job(9)])));
+    let mut later = ledger.clone();
+    later.job_is_live(job(9), 4 * HOUR);
+    assert_eq!(check(&mut later, &written, 60 * HOUR), Decision::Drop, "it cannot have written it");
+    assert_eq!(check(&mut ledger, &written, 51 * HOUR + 1), Decision::Drop);
+}
+
+#[test]
+fn a_job_ends_by_what_it_says_and_never_by_missing_in_a_list() {
+    let mut ledger = Ledger::default();
+    let mut inventory = listed(&[("e", HOUR)]);
+    inventory.live_jobs.push(job(1));
+    ledger.job_is_live(job(1), 0);
+    check(&mut ledger, &inventory, HOUR);
+    inventory.live_jobs.clear();
+    check(&mut ledger, &inventory, 60 * HOUR);
+    assert_eq!(check(&mut ledger, &inventory, 99 * HOUR), Decision::Wait(Wait::LiveJobs(vec![job(1)])));
+    ledger.failed(job(1), 100 * HOUR);
+    assert_eq!(check(&mut ledger, &inventory, 101 * HOUR), Decision::Drop);
+}
+
+#[test]
+fn a_success_with_an_unreadable_dataset_pins_what_that_job_may_have_written() {
+    let mut ledger = Ledger::default();
+    ledger.job_is_live(job(1), 0);
+    check(&mut ledger, &listed(&[("e", HOUR)]), HOUR);
+    ledger.succeeded_with_an_unknown_dataset(job(1), 2 * HOUR);
+    check(&mut ledger, &listed(&[("e", HOUR)]), 60 * HOUR);
+    assert_eq!(check(&mut ledger, &listed(&[("e", HOUR)]), 1_000 * HOUR), Decision::Wait(Wait::Held));
+}
+
+#[test]
+fn an_implausible_list_teaches_nothing() {
+    let mut ledger = Ledger::default();
+    for (number, text) in (1..).zip(["a", "b", "c", "e"]) {
+        ledger.succeeded(job(number), &name(text), HOUR);
+    }
+    check(&mut ledger, &listed(&[("a", 0), ("b", 0), ("c", 0), ("e", 0)]), HOUR);
+    let before = ledger.clone();
+    let mut incomplete = listed(&[("a", 0)]);
+    incomplete.complete = false;
+    for (inventory, why) in [
+        (incomplete, Implausible::Incomplete),
+        (listed(&[]), Implausible::Empty { registered: 4 }),
+        (listed(&[("a", 0)]), Implausible::SuddenLoss { missing: 3, allowed: 2 }),
+    ] {
+        assert_eq!(ledger.observe(&inventory, &SETTINGS, 2 * HOUR), Err(why));
+        assert_eq!(ledger, before);
+    }
+}
+
+#[test]
+fn a_row_without_data_is_forgotten_late_and_its_claim_never() {
+    let mut ledger = Ledger::default();
+    ledger.succeeded(job(1), &name("e"), HOUR);
+    ledger.succeeded(job(2), &name("x"), HOUR);
+    let (both, without) = (listed(&[("e", 0), ("x", 0)]), listed(&[("x", 0)]));
+    check(&mut ledger, &both, HOUR);
+    assert_eq!(check(&mut ledger, &without, 2 * HOUR), Decision::Absent);
+    assert_eq!(check(&mut ledger, &both, 49 * HOUR), Decision::Recover(job(1)), "it was there all the time");
+    assert_eq!(mark(&ledger), None);
+    check(&mut ledger, &without, 50 * HOUR);
+    assert_eq!(check(&mut ledger, &without, 98 * HOUR), Decision::Absent);
+    assert_eq!(check(&mut ledger, &without, 99 * HOUR), Decision::Forget);
+    assert!(!ledger.rows.contains_key(&name("e")));
+    assert_eq!(check(&mut ledger, &both, 100 * HOUR), Decision::Recover(job(1)));
+}
+
+#[test]
+fn a_name_that_is_not_ours_is_never_marked_unless_it_was_claimed() {
+    let mut ledger = Ledger::default();
+    ledger.observe(&listed(&[("telegraf", 0)]), &SETTINGS, HOUR).expect("plausible");
+    assert_eq!(ledger.decide(&name("telegraf"), false, &SETTINGS, HOUR), Decision::Foreign);
+    ledger.succeeded(job(1), &name("telegraf"), HOUR);
+    assert_eq!(ledger.decide(&name("telegraf"), false, &SETTINGS, HOUR), Decision::Owned(job(1)));
+}
+
+#[test]
+fn a_name_that_comes_back_is_new_data() {
+    let mut ledger = Ledger::default();
+    let mut there = listed(&[("e", 0), ("x", 0)]);
+    for (_, last_change) in &mut there.datasets {
+        // A store that shows no writes.
+        *last_change = None;
+    }
+    check(&mut ledger, &there, HOUR);
+    check(&mut ledger, &listed(&[("x", 0)]), 2 * HOUR);
+    ledger.job_is_live(job(1), 90 * HOUR);
+    check(&mut ledger, &there, 100 * HOUR);
+    assert_eq!(check(&mut ledger, &there, 101 * HOUR), Decision::Wait(Wait::Grace(148 * HOUR)));
+    assert_eq!(check(&mut ledger, &there, 149 * HOUR), Decision::Wait(Wait::LiveJobs(vec![job(1)])));
+}
