@@ -73,6 +73,13 @@ pub struct Common {
     url_was_typed: bool,
 }
 
+impl Common {
+    /// The policy is on the command line, not in a file.
+    fn has_own_policy(&self) -> bool {
+        self.table.is_some() || self.drop_after.is_some() || self.keep_newest.is_some()
+    }
+}
+
 /// A URL that may hold a password: it is read as text, and no formatting shows it.
 #[derive(Clone)]
 struct SecretUrl(String);
