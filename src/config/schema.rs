@@ -16,7 +16,7 @@ pub(super) struct Known {
 pub(super) const TOP: Known = Known {
     label: "the top level",
     path: "",
-    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan"],
+    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan", "disk"],
 };
 
 pub(super) const STATE: Known = Known { label: "[state]", path: "state", keys: &["path"] };
@@ -61,7 +61,10 @@ pub(super) const GUARDS: Known =
 
 pub(super) const PLAN: Known = Known { label: "[plan]", path: "plan", keys: &["lifetime"] };
 
-const SECTIONS: [Known; 9] = [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN];
+pub(super) const DISK: Known =
+    Known { label: "[disk]", path: "disk", keys: &["source", "data_folder", "command", "time_limit"] };
+
+const SECTIONS: [Known; 10] = [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN, DISK];
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {
