@@ -15,6 +15,7 @@ use crate::problem::{Problem, Result};
 
 mod apply;
 mod check;
+mod disk;
 mod exit;
 mod explain;
 mod hold;
@@ -114,6 +115,8 @@ enum Verb {
     /// Pin a table or chunk, list the pins, or remove one
     #[command(subcommand)]
     Hold(hold::HoldVerb),
+    /// Show what the folders of the server weigh and what its file systems have left
+    Disk(disk::DiskArgs),
     /// Show the last run, or a given one
     Report(report::ReportArgs),
 }
@@ -171,6 +174,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Run(args) => run::run(common, &args).await,
         Verb::Explain(args) => explain::explain(common, &args).await,
         Verb::Hold(verb) => hold::hold(common, verb).await,
+        Verb::Disk(args) => disk::disk(common, &args).await,
         Verb::Report(args) => report::report(common, &args).await,
     }
 }

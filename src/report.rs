@@ -16,6 +16,7 @@ use crate::retention::time_axis::TimeRange;
 pub mod explain;
 pub mod gate;
 pub mod measure;
+pub mod measure_text;
 pub mod plan_text;
 pub mod sessions;
 pub mod table;

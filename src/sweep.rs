@@ -6,5 +6,6 @@
 pub mod apply;
 pub mod execute;
 pub mod gather;
+pub mod measure;
 pub mod queue;
 pub mod settle;

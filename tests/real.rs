@@ -16,6 +16,7 @@ mod real {
     mod foreign_keys;
     mod journal;
     mod ledger;
+    mod measure;
     mod proxy;
     mod runner_lock;
     mod signals;
