@@ -16,6 +16,7 @@ use crate::problem::{Problem, Result};
 
 mod apply;
 mod check;
+mod disk;
 mod exit;
 mod explain;
 mod gate;
@@ -132,6 +133,8 @@ enum Verb {
     /// Pin a table or chunk, list the pins, or remove one
     #[command(subcommand)]
     Hold(hold::HoldVerb),
+    /// Show what the folders of the server weigh and what its file systems have left
+    Disk(disk::DiskArgs),
     /// Show the last run, or a given one
     Report(report::ReportArgs),
 }
@@ -198,6 +201,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Ticket(verb) => ticket::ticket(common, verb).await,
         Verb::Explain(args) => explain::explain(common, &args).await,
         Verb::Hold(verb) => hold::hold(common, verb).await,
+        Verb::Disk(args) => disk::disk(common, &args).await,
         Verb::Report(args) => report::report(common, &args).await,
     }
 }

@@ -4,6 +4,7 @@
 //! cannot be built. Every fault is of kind `Usage`, names file and line, and has a way out.
 //! Invariant: secrets are read here, once, and appear in no fault and no `Debug` text.
 
+mod disk;
 mod document;
 mod gate;
 mod limits;
@@ -34,6 +35,7 @@ use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
 
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
+pub use self::disk::{DiskSettings, DiskSource};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
@@ -59,6 +61,7 @@ pub struct StoreConfig {
     pub connection: ConnectionSettings,
     pub execution: ExecutionSettings,
     pub rules: Rules,
+    pub disk: DiskSettings,
 }
 
 /// Which driver a store needs.
@@ -123,10 +126,14 @@ impl Config {
         let limits = limits::read(&top)?;
         let state = StateSettings::read(&top)?;
         let gate = gate::read(&top, secrets)?;
+        let disk = DiskSettings::read(&top)?;
         let mut stores = read_stores(&top, secrets)?;
         gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
         add_limits(limits, &mut stores);
         add_policies(&top, &mut stores)?;
+        for store in &mut stores {
+            store.disk.clone_from(&disk);
+        }
         Ok(Self { stores, state, gate })
     }
 
@@ -145,6 +152,7 @@ impl Config {
             connection: ConnectionSettings { url, password: None },
             execution: ExecutionSettings::default(),
             rules: Rules { policies, ..Rules::default() },
+            disk: DiskSettings::default(),
         };
         Ok(Self { stores: vec![store], state: StateSettings::default(), gate: None })
     }

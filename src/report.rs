@@ -17,6 +17,7 @@ pub mod explain;
 pub mod gate;
 pub mod gate_text;
 pub mod measure;
+pub mod measure_text;
 pub mod plan_text;
 pub mod sessions;
 pub mod table;

@@ -6,8 +6,10 @@
 
 pub mod decide;
 pub mod drift;
+pub mod estimate;
 pub mod facts;
 pub mod guard;
+pub mod measured;
 pub mod model;
 pub mod name;
 pub mod ownership;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use crate::config::{StoreConfig, StoreKind};
 use crate::problem::Result;
 use crate::retention::facts::{Blocker, StoreFacts};
+use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
 use crate::retention::name::DatasetName;
 use crate::retention::time_axis::TimeKind;
@@ -42,6 +43,16 @@ pub trait Driver: Send + Sync {
 
     /// Bytes of the whole store; `None` where it cannot tell.
     async fn total_bytes(&self) -> Result<Option<ByteCount>>;
+
+    /// What the store says about its own disk; `None` for a store that has none.
+    async fn disk(&self) -> Result<Option<DiskFacts>> {
+        Ok(None)
+    }
+
+    /// What the bytes of these datasets are made of, as far as the store tells; all in one go.
+    async fn size_parts(&self, _datasets: &[DatasetName]) -> Result<Vec<(DatasetName, SizeParts)>> {
+        Ok(Vec::new())
+    }
 
     /// Takes the one runner's lock, or says who holds it (busy).
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;

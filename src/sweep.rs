@@ -7,5 +7,6 @@ pub mod apply;
 pub mod execute;
 pub mod gated;
 pub mod gather;
+pub mod measure;
 pub mod queue;
 pub mod settle;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
+    Config, DiskSettings, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
@@ -80,6 +80,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert_eq!(store.rules.caps, Caps::default());
     assert!(store.rules.default_policy.is_none());
     assert!(store.connection.password.is_none());
+    assert_eq!(store.disk, DiskSettings::default());
     assert_eq!(config.state, StateSettings::default());
     assert!(config.gate.is_none());
 }

@@ -17,6 +17,7 @@ mod real {
     mod gate;
     mod journal;
     mod ledger;
+    mod measure;
     mod proxy;
     mod runner_lock;
     mod signals;

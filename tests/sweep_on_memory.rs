@@ -9,6 +9,7 @@ mod sweep_on_memory {
 
     mod anything;
     mod faults;
+    mod measured;
     mod refusals;
     mod stops;
 }

@@ -16,7 +16,7 @@ pub(super) struct Known {
 pub(super) const TOP: Known = Known {
     label: "the top level",
     path: "",
-    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan", "gate"],
+    keys: &["state", "stores", "policies", "default_policy", "caps", "guards", "plan", "gate", "disk"],
 };
 
 pub(super) const STATE: Known = Known { label: "[state]", path: "state", keys: &["path"] };
@@ -97,7 +97,11 @@ const SECTIONS: &[Known] = &[
     LAUNCHER_URL,
     LAUNCHER_PASSWORD,
     TICKET,
+    DISK,
 ];
+
+pub(super) const DISK: Known =
+    Known { label: "[disk]", path: "disk", keys: &["source", "data_folder", "command", "time_limit"] };
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {

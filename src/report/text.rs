@@ -22,6 +22,7 @@ pub fn render(report: &Report) -> String {
     text.push_str(&drifts(report));
     text.push_str(&freed_table(report));
     text.push_str(&stayed(report));
+    text.push_str(&super::measure_text::render(report));
     text.push_str(&totals(report));
     text
 }

@@ -12,11 +12,12 @@ use sqlx::postgres::PgConnection;
 use crate::config::StoreConfig;
 use crate::problem::Result;
 use crate::retention::facts::{Blocker, StoreFacts};
+use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, ChunkPart};
 use crate::retention::name::DatasetName;
 
 use super::postgres::idle::Idle;
-use super::postgres::{self, Server, lock, sessions};
+use super::postgres::{self, Server, disk, lock, sessions};
 use super::{Driver, Dropper, RunnerLock, Wanted};
 
 mod aggregates;
@@ -27,6 +28,7 @@ mod drop;
 mod facts;
 mod hypertables;
 mod native;
+mod size_parts;
 mod sizes;
 
 pub struct Timescale {
@@ -64,6 +66,24 @@ impl Driver for Timescale {
         let bytes = sizes::of_database(&mut session).await?;
         self.idle.give_back(session);
         Ok(bytes)
+    }
+
+    async fn disk(&self) -> Result<Option<DiskFacts>> {
+        let mut session = self.idle.take("reader").await?;
+        postgres::begin_snapshot(&mut session).await?;
+        let facts = disk::facts(&mut session).await?;
+        postgres::rollback(&mut session).await;
+        self.idle.give_back(session);
+        Ok(Some(facts))
+    }
+
+    async fn size_parts(&self, datasets: &[DatasetName]) -> Result<Vec<(DatasetName, SizeParts)>> {
+        let mut session = self.idle.take("reader").await?;
+        postgres::begin_snapshot(&mut session).await?;
+        let parts = size_parts::read(&mut session, datasets).await?;
+        postgres::rollback(&mut session).await;
+        self.idle.give_back(session);
+        Ok(parts)
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {

@@ -23,6 +23,7 @@ use crate::store::Driver;
 
 use super::execute::{self, Executed, Progress, Setting};
 use super::gather::{self, our_now};
+use super::measure::Measuring;
 use super::queue::Queue;
 use super::settle;
 
@@ -71,6 +72,8 @@ impl Pass {
         }
         self.begin(run, plan_id, &facts).await?;
         let mut report = self.new_report(run, plan_id, &plan, &facts, drifts);
+        let measuring = self.measuring(&facts);
+        let before = measuring.before(&plan, &self.stop).await;
         let executed = match settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await {
             Ok(settled) => {
                 report.settled = settled;
@@ -80,8 +83,12 @@ impl Pass {
             Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
         };
         self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
-        report.bytes_after = self.driver.total_bytes().await.unwrap_or(None);
+        measuring.after(before, &plan, &mut report, &self.stop).await;
         Ok(self.finish(run, began, report).await)
+    }
+
+    fn measuring<'a>(&'a self, facts: &'a StoreFacts) -> Measuring<'a> {
+        Measuring { driver: self.driver.as_ref(), state: &self.state, config: &self.config, facts }
     }
 
     /// Checks a saved plan against the store and compares it with the facts.

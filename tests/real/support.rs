@@ -183,6 +183,13 @@ pub fn server_url() -> String {
         .expect("TIMESWEEP_TEST_POSTGRES_URL is not set; start the tests with dev/test")
 }
 
+/// The test server's data folder, as this machine sees it.
+pub fn server_folder() -> PathBuf {
+    let folder = std::env::var("TIMESWEEP_TEST_POSTGRES_FOLDER")
+        .expect("TIMESWEEP_TEST_POSTGRES_FOLDER is not set; eval \"$(dev/testbed env)\"");
+    folder.into()
+}
+
 /// The test server's address with another database.
 pub fn url_of(database: &str) -> String {
     let server = server_url();

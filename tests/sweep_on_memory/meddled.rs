@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use timesweep::problem::{Problem, Result};
 use timesweep::retention::facts::{Blocker, StoreFacts};
+use timesweep::retention::measured::{DiskFacts, SizeParts};
 use timesweep::retention::model::{ByteCount, ChunkPart};
 use timesweep::retention::name::DatasetName;
 use timesweep::store::memory::Memory;
@@ -29,6 +30,10 @@ pub struct Meddled {
     /// Asking whether a chunk is still there fails so often.
     pub mute: Arc<AtomicUsize>,
     pub orders: Arc<AtomicUsize>,
+    /// Nothing about disks and sizes can be read.
+    pub no_sizes: bool,
+    /// The store has a disk, and its size is told late, so many questions after it changed.
+    pub late_size: Option<(ByteCount, Arc<AtomicUsize>)>,
 }
 
 impl Meddled {
@@ -41,6 +46,8 @@ impl Meddled {
             no_facts: false,
             mute: Arc::new(AtomicUsize::new(0)),
             orders: Arc::new(AtomicUsize::new(0)),
+            no_sizes: false,
+            late_size: None,
         }
     }
 }
@@ -55,7 +62,32 @@ impl Driver for Meddled {
     }
 
     async fn total_bytes(&self) -> Result<Option<ByteCount>> {
+        if self.no_sizes {
+            return Err(Problem::unreachable("cannot measure the database"));
+        }
+        if let Some((early, left)) = &self.late_size
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        {
+            return Ok(Some(*early));
+        }
         self.inner.total_bytes().await
+    }
+
+    async fn disk(&self) -> Result<Option<DiskFacts>> {
+        if self.no_sizes {
+            return Err(Problem::unreachable("cannot ask the server about its disk"));
+        }
+        if self.late_size.is_some() {
+            return Ok(Some(DiskFacts::default()));
+        }
+        self.inner.disk().await
+    }
+
+    async fn size_parts(&self, datasets: &[DatasetName]) -> Result<Vec<(DatasetName, SizeParts)>> {
+        if self.no_sizes {
+            return Err(Problem::busy("cannot measure tables: a lock is held for too long"));
+        }
+        self.inner.size_parts(datasets).await
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {

@@ -98,3 +98,15 @@ CREATE TABLE size_sample (
     chunks         INTEGER NOT NULL CHECK (chunks >= 0),
     PRIMARY KEY (system, database_oid, dataset_schema, dataset_name, at)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE disk_sample (
+    system    TEXT NOT NULL,
+    path      TEXT NOT NULL,  -- where the file system is mounted
+    at        INTEGER NOT NULL,
+    store     TEXT NOT NULL,
+    size      INTEGER NOT NULL CHECK (size >= 0),
+    used      INTEGER NOT NULL CHECK (used >= 0),
+    freed     INTEGER NOT NULL CHECK (freed >= 0),  -- by all runs until then
+    after_run INTEGER NOT NULL CHECK (after_run IN (0, 1)),
+    PRIMARY KEY (system, path, at)
+) STRICT, WITHOUT ROWID;
