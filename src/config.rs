@@ -10,6 +10,7 @@ mod nearest;
 mod policies;
 mod schema;
 mod secret;
+mod sessions;
 mod state;
 mod store;
 mod values;
@@ -30,6 +31,7 @@ use crate::retention::model::StoreName;
 use crate::retention::name::TablePattern;
 use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
+use crate::retention::sessions::SessionRules;
 
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
@@ -53,6 +55,7 @@ pub struct StoreConfig {
     pub connection: ConnectionSettings,
     pub execution: ExecutionSettings,
     pub rules: Rules,
+    pub sessions: SessionRules,
 }
 
 /// Which driver a store needs.
@@ -137,6 +140,7 @@ impl Config {
             connection: ConnectionSettings { url, password: None },
             execution: ExecutionSettings::default(),
             rules: Rules { policies, ..Rules::default() },
+            sessions: SessionRules::default(),
         };
         Ok(Self { stores: vec![store], state: StateSettings::default() })
     }

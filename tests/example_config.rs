@@ -12,6 +12,7 @@ use timesweep::config::{
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
+use timesweep::retention::sessions::SessionRules;
 
 const EXAMPLE: &str = include_str!("../example.toml");
 
@@ -64,6 +65,7 @@ fn assert_defaults(store: &StoreConfig) {
     let default = Rules::default();
     assert_eq!(store.kind, StoreKind::default());
     assert_eq!(store.execution, ExecutionSettings::default());
+    assert_eq!(store.sessions, SessionRules::default());
     assert_eq!(store.rules.guards, GuardSettings::default());
     assert_eq!(store.rules.plan_lifetime, default.plan_lifetime);
     assert_eq!(store.rules.take_over_native_policies, default.take_over_native_policies);

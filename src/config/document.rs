@@ -218,6 +218,17 @@ impl<'a> Setting<'a> {
         how(self.text()?).map_err(|why| self.fault(format!(": {why}")))
     }
 
+    /// A list of texts that `how` understands.
+    pub(super) fn parsed_list<T>(
+        &self,
+        how: impl Fn(&str) -> std::result::Result<T, String>,
+    ) -> Result<Vec<T>> {
+        let needed = "a list of texts in double quotes";
+        let values = self.value.get_ref().as_array().ok_or_else(|| self.wrong_type(needed))?;
+        let one = |value| Setting { document: self.document, place: self.place.clone(), value }.parsed(&how);
+        values.iter().map(one).collect()
+    }
+
     /// One of a few words.
     pub(super) fn choice<T: Copy>(&self, choices: &[(&'static str, T)]) -> Result<T> {
         let text = self.text()?;

@@ -33,7 +33,14 @@ pub(super) const STORE: Known = Known {
         "lock_timeout",
         "attempts",
         "take_over_native_policies",
+        "sessions",
     ],
+};
+
+pub(super) const SESSIONS: Known = Known {
+    label: "[stores.NAME.sessions]",
+    path: "stores.*.sessions",
+    keys: &["roles", "mode", "patience"],
 };
 
 pub(super) const URL: Known = Known { label: "url", path: "stores.*.url", keys: &["env", "file"] };
@@ -61,7 +68,8 @@ pub(super) const GUARDS: Known =
 
 pub(super) const PLAN: Known = Known { label: "[plan]", path: "plan", keys: &["lifetime"] };
 
-const SECTIONS: [Known; 9] = [STATE, STORE, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN];
+const SECTIONS: [Known; 10] =
+    [STATE, STORE, SESSIONS, URL, PASSWORD, POLICY, DEFAULT_POLICY, CAPS, GUARDS, PLAN];
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {

@@ -4,6 +4,7 @@
 
 use super::document::{Section, Setting};
 use super::secret::{self, SecretSource};
+use super::sessions;
 use super::values::{self, LOCK_TIMEOUT};
 use super::{ConnectionSettings, ExecutionSettings, StoreConfig, StoreKind};
 use crate::problem::Result;
@@ -20,6 +21,7 @@ pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSour
         connection: read_connection(section, secrets)?,
         execution: read_execution(section)?,
         rules: read_rules(section)?,
+        sessions: sessions::read(section)?,
     })
 }
 
