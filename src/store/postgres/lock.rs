@@ -16,7 +16,7 @@ use crate::problem::{Kind, Problem, Result};
 use crate::store::RunnerLock;
 
 /// "time", "swee" as two 32-bit numbers: the key of every timesweep run on a database.
-const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
+pub const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
 
 /// After this long without an answer the lock counts as lost.
 const VERIFY_LIMIT: Duration = Duration::from_secs(30);
