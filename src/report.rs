@@ -18,6 +18,7 @@ pub mod gate;
 pub mod measure;
 pub mod plan_text;
 pub mod sessions;
+pub mod sessions_text;
 pub mod table;
 pub mod text;
 

@@ -7,4 +7,5 @@ pub mod apply;
 pub mod execute;
 pub mod gather;
 pub mod queue;
+pub mod sessions;
 pub mod settle;

@@ -10,5 +10,6 @@ mod sweep_on_memory {
     mod anything;
     mod faults;
     mod refusals;
+    mod sessions;
     mod stops;
 }

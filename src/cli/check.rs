@@ -10,6 +10,7 @@ use crate::report::plan_text::{all_refusals, run_refusals, source_of, table_refu
 use crate::report::table::{counted, indented, number, plain};
 use crate::retention::facts::StoreFacts;
 use crate::retention::plan::{DatasetPlan, Plan};
+use crate::retention::sessions::{SessionMode, SessionRules};
 use crate::state::State;
 use crate::sweep::gather;
 
@@ -50,18 +51,24 @@ pub async fn check(common: &Common) -> Result<u8> {
         "{} (holds the journal; one runner per database by the server's lock)",
         opened.state_path.display()
     );
-    let checked = checked(&facts, &plan, advice, place);
+    let checked = checked(&facts, &plan, &opened.store.sessions, advice, place);
     output::print(common.output, || render(&checked), &checked)?;
     Ok(if plan.is_refused() { exit::REFUSED } else { exit::DONE })
 }
 
-fn checked(facts: &StoreFacts, plan: &Plan, advice: Vec<String>, state: String) -> Checked {
+fn checked(
+    facts: &StoreFacts,
+    plan: &Plan,
+    sessions: &SessionRules,
+    advice: Vec<String>,
+    state: String,
+) -> Checked {
     Checked {
         store: plan.store.to_string(),
         server: plan.server.clone(),
         identity: plan.identity.to_string(),
         role: facts.connection.role.clone(),
-        privileges: privileges(facts),
+        privileges: privileges(facts, sessions),
         state,
         tables: plan.datasets.iter().map(checked_table).collect(),
         advice,
@@ -69,7 +76,7 @@ fn checked(facts: &StoreFacts, plan: &Plan, advice: Vec<String>, state: String) 
     }
 }
 
-fn privileges(facts: &StoreFacts) -> Vec<String> {
+fn privileges(facts: &StoreFacts, sessions: &SessionRules) -> Vec<String> {
     let can = |yes: bool, what: &str| format!("{} {what}", if yes { "can" } else { "cannot" });
     let owned = facts.datasets.iter().filter(|dataset| dataset.droppable_by_us).count();
     vec![
@@ -77,9 +84,16 @@ fn privileges(facts: &StoreFacts) -> Vec<String> {
         can(facts.sees_other_sessions, "see other sessions' statements (pg_read_all_stats)"),
         can(
             facts.connection.may_signal_backends,
-            "end other sessions (pg_signal_backend); it never does so by itself",
+            &format!("end other sessions (pg_signal_backend); {}", ends(sessions)),
         ),
     ]
+}
+
+fn ends(sessions: &SessionRules) -> String {
+    match sessions.mode {
+        SessionMode::Leave => "it never does so by itself".into(),
+        mode => format!("`sessions.mode` is `{}`, for {}", mode.word(), sessions.roles.join(", ")),
+    }
 }
 
 fn checked_table(dataset: &DatasetPlan) -> CheckedTable {
