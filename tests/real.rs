@@ -9,6 +9,7 @@ mod real {
     mod at_work;
     mod catalog_layouts;
     mod cli;
+    mod crowd;
     mod differential;
     mod direct;
     mod execution;
@@ -16,8 +17,11 @@ mod real {
     mod foreign_keys;
     mod journal;
     mod ledger;
+    mod own_server;
     mod proxy;
+    mod restart;
     mod runner_lock;
+    mod sessions;
     mod signals;
     mod space_partitions;
 }
