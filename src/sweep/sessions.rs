@@ -125,13 +125,18 @@ impl Sessions {
         self.end(ending, None).await.map(|_| ())
     }
 
-    /// A process of the server is no session of anybody: that it stays is no news.
+    /// One note for each role where all are meant: there may be hundreds. That a process of the server stays
+    /// is no news.
     pub fn note_left(&self, session: &SessionFacts, left: Left, in_the_way_of: Option<&Chunk>) {
-        if left == Left::NotAClient {
-            return;
+        let role = &session.role;
+        match in_the_way_of {
+            _ if left == Left::NotAClient => {}
+            None => self.note(format!("a session of role {role} was left: {left}")),
+            Some(chunk) => {
+                let (pid, chunk) = (session.pid, chunk.label());
+                self.note(format!("process {pid} of role {role} was left in the way of {chunk}: {left}"));
+            }
         }
-        let way = in_the_way_of.map(|chunk| format!(" in the way of {}", chunk.label())).unwrap_or_default();
-        self.note(format!("process {} of role {} was left{way}: {left}", session.pid, session.role));
     }
 
     /// Ends these sessions; true if at least one of them has ended. Fails only where the journal cannot be

@@ -69,7 +69,7 @@ async fn all_sessions_of_the_listed_roles_are_ended_before_the_first_drop_and_no
     assert_eq!(sessions(&report).found.len(), 5, "ours is not among those who were found");
     let notes = &sessions(&report).notes;
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert_eq!(notes[0], "process 6 of role app was left: it drops chunks itself");
+    assert_eq!(notes[0], "a session of role app was left: it drops chunks itself");
     assert_eq!(
         notes[1],
         "sessions of role superuser could not be ended: permission denied to terminate process"
