@@ -218,15 +218,15 @@ impl<'a> Setting<'a> {
         how(self.text()?).map_err(|why| self.fault(format!(": {why}")))
     }
 
-    /// A list of texts that `how` understands.
-    pub(super) fn parsed_list<T>(
-        &self,
-        how: impl Fn(&str) -> std::result::Result<T, String>,
-    ) -> Result<Vec<T>> {
-        let needed = "a list of texts in double quotes";
+    /// A list of texts that `how` understands, at least one.
+    pub(super) fn list_of<T>(&self, how: impl Fn(&str) -> std::result::Result<T, String>) -> Result<Vec<T>> {
+        let needed = "a list of texts, such as [\"…\"]";
         let values = self.value.get_ref().as_array().ok_or_else(|| self.wrong_type(needed))?;
-        let one = |value| Setting { document: self.document, place: self.place.clone(), value }.parsed(&how);
-        values.iter().map(one).collect()
+        if values.is_empty() {
+            return Err(self.fault(" is an empty list").hint("leave it out, or name at least one"));
+        }
+        let element = |value| Setting { document: self.document, place: self.place.clone(), value };
+        values.iter().map(|value| element(value).parsed(&how)).collect()
     }
 
     /// One of a few words.

@@ -21,7 +21,7 @@ pub(super) fn read(store: &Section<'_>) -> Result<SessionRules> {
 fn read_section(section: &Section<'_>) -> Result<SessionRules> {
     let default = SessionRules::default();
     let patience = |text: &str| values::duration(text, PATIENCE);
-    let roles = section.read("roles", |setting| setting.parsed_list(role))?.unwrap_or_default();
+    let roles = section.read("roles", |setting| setting.list_of(role))?.unwrap_or_default();
     let mode = section.read("mode", |setting| setting.choice(&SessionMode::ALL))?.unwrap_or_default();
     let patience = section.read("patience", |setting| setting.parsed(patience))?;
     if mode != SessionMode::Leave && roles.is_empty() {
