@@ -12,6 +12,7 @@ mod nearest;
 mod policies;
 mod schema;
 mod secret;
+mod sessions;
 mod state;
 mod statement;
 mod store;
@@ -33,9 +34,10 @@ use crate::retention::model::StoreName;
 use crate::retention::name::TablePattern;
 use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
+use crate::retention::sessions::SessionRules;
 
-pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::disk::{DiskSettings, DiskSource};
+pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
@@ -62,6 +64,7 @@ pub struct StoreConfig {
     pub execution: ExecutionSettings,
     pub rules: Rules,
     pub disk: DiskSettings,
+    pub sessions: SessionRules,
 }
 
 /// Which driver a store needs.
@@ -153,6 +156,7 @@ impl Config {
             execution: ExecutionSettings::default(),
             rules: Rules { policies, ..Rules::default() },
             disk: DiskSettings::default(),
+            sessions: SessionRules::default(),
         };
         Ok(Self { stores: vec![store], state: StateSettings::default(), gate: None })
     }

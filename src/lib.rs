@@ -6,8 +6,8 @@
 pub mod cli;
 pub mod config;
 pub mod crash_point;
-pub mod gate;
 pub mod disk;
+pub mod gate;
 pub mod problem;
 pub mod report;
 pub mod retention;

@@ -20,6 +20,7 @@ pub mod measure;
 pub mod measure_text;
 pub mod plan_text;
 pub mod sessions;
+pub mod sessions_text;
 pub mod table;
 pub mod text;
 

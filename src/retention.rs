@@ -19,6 +19,7 @@ pub mod policy;
 pub mod reason;
 pub mod resolve;
 pub mod rules;
+pub mod sessions;
 pub mod span;
 pub mod time_axis;
 

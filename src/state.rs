@@ -13,6 +13,7 @@ mod hold;
 mod journal;
 mod record;
 mod row;
+mod session_ending;
 mod size_sample;
 mod sqlite;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use record::{
     ChunkHistory, FreedBytes, Intent, IntentId, IntentPart, NewRun, OpenIntent, Outcome, RecordedOutcome,
     RunEnd, RunId, RunRecord,
 };
+pub use session_ending::SessionEnding;
 pub use size_sample::SizeSample;
 
 use sqlite::StateFile;

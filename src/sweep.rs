@@ -9,4 +9,5 @@ pub mod gated;
 pub mod gather;
 pub mod measure;
 pub mod queue;
+pub mod sessions;
 pub mod settle;

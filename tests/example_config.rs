@@ -12,6 +12,7 @@ use timesweep::config::{
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
+use timesweep::retention::sessions::SessionRules;
 
 const EXAMPLE: &str = include_str!("../example.toml");
 
@@ -65,6 +66,7 @@ fn assert_defaults(store: &StoreConfig) {
     let default = Rules::default();
     assert_eq!(store.kind, StoreKind::default());
     assert_eq!(store.execution, ExecutionSettings::default());
+    assert_eq!(SessionRules { roles: Vec::new(), ..store.sessions.clone() }, SessionRules::default());
     assert_eq!(store.rules.guards, GuardSettings::default());
     assert_eq!(store.rules.plan_lifetime, default.plan_lifetime);
     assert_eq!(store.rules.take_over_native_policies, default.take_over_native_policies);
@@ -81,6 +83,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert!(store.rules.default_policy.is_none());
     assert!(store.connection.password.is_none());
     assert_eq!(store.disk, DiskSettings::default());
+    assert!(store.sessions.roles.is_empty());
     assert_eq!(config.state, StateSettings::default());
     assert!(config.gate.is_none());
 }

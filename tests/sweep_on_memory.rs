@@ -11,5 +11,6 @@ mod sweep_on_memory {
     mod faults;
     mod measured;
     mod refusals;
+    mod sessions;
     mod stops;
 }

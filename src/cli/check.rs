@@ -16,6 +16,7 @@ use crate::report::table::{counted, indented, number, plain};
 use crate::retention::facts::StoreFacts;
 use crate::retention::model::ByteCount;
 use crate::retention::plan::{DatasetPlan, Plan};
+use crate::retention::sessions::{SessionMode, SessionRules};
 use crate::state::State;
 use crate::sweep::measure::Measuring;
 use crate::sweep::{gated, gather};
@@ -69,7 +70,8 @@ pub async fn check(common: &Common) -> Result<u8> {
         "{} (holds the journal; one runner per database by the server's lock)",
         opened.state_path.display()
     );
-    let mut checked = Checked { tables, disk, ..checked(&facts, &plan, advice, place) };
+    let checked = checked(&facts, &plan, &opened.store.sessions, advice, place);
+    let mut checked = Checked { tables, disk, ..checked };
     if let Some(gate) = &opened.gate {
         look_at(gate, &mut checked).await;
     }
@@ -85,13 +87,19 @@ async fn look_at(gate: &Gate, checked: &mut Checked) {
     }
 }
 
-fn checked(facts: &StoreFacts, plan: &Plan, advice: Vec<String>, state: String) -> Checked {
+fn checked(
+    facts: &StoreFacts,
+    plan: &Plan,
+    sessions: &SessionRules,
+    advice: Vec<String>,
+    state: String,
+) -> Checked {
     Checked {
         store: plan.store.to_string(),
         server: plan.server.clone(),
         identity: plan.identity.to_string(),
         role: facts.connection.role.clone(),
-        privileges: privileges(facts),
+        privileges: privileges(facts, sessions),
         state,
         gate: None,
         tables: Vec::new(),
@@ -101,7 +109,7 @@ fn checked(facts: &StoreFacts, plan: &Plan, advice: Vec<String>, state: String) 
     }
 }
 
-fn privileges(facts: &StoreFacts) -> Vec<String> {
+fn privileges(facts: &StoreFacts, sessions: &SessionRules) -> Vec<String> {
     let can = |yes: bool, what: &str| format!("{} {what}", if yes { "can" } else { "cannot" });
     let owned = facts.datasets.iter().filter(|dataset| dataset.droppable_by_us).count();
     vec![
@@ -109,9 +117,16 @@ fn privileges(facts: &StoreFacts) -> Vec<String> {
         can(facts.sees_other_sessions, "see other sessions' statements (pg_read_all_stats)"),
         can(
             facts.connection.may_signal_backends,
-            "end other sessions (pg_signal_backend); it never does so by itself",
+            &format!("end other sessions (pg_signal_backend); {}", ends(sessions)),
         ),
     ]
+}
+
+fn ends(sessions: &SessionRules) -> String {
+    match sessions.mode {
+        SessionMode::Leave => "it never does so by itself".into(),
+        mode => format!("`sessions.mode` is `{}`, for {}", mode.word(), sessions.roles.join(", ")),
+    }
 }
 
 fn checked_table(dataset: &DatasetPlan, growth: &TableMeasure) -> CheckedTable {

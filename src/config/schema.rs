@@ -33,7 +33,14 @@ pub(super) const STORE: Known = Known {
         "lock_timeout",
         "attempts",
         "take_over_native_policies",
+        "sessions",
     ],
+};
+
+pub(super) const SESSIONS: Known = Known {
+    label: "[stores.NAME.sessions]",
+    path: "stores.*.sessions",
+    keys: &["roles", "mode", "patience"],
 };
 
 pub(super) const URL: Known = Known { label: "url", path: "stores.*.url", keys: &["env", "file"] };
@@ -85,6 +92,7 @@ pub(super) const TICKET: Known =
 const SECTIONS: &[Known] = &[
     STATE,
     STORE,
+    SESSIONS,
     URL,
     PASSWORD,
     POLICY,

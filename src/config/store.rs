@@ -4,6 +4,7 @@
 
 use super::document::{Section, Setting};
 use super::secret::{self, SecretSource};
+use super::sessions;
 use super::values::{self, LOCK_TIMEOUT};
 use super::{ConnectionSettings, DiskSettings, ExecutionSettings, StoreConfig, StoreKind};
 use crate::problem::Result;
@@ -21,6 +22,7 @@ pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSour
         execution: read_execution(section)?,
         rules: read_rules(section)?,
         disk: DiskSettings::default(),
+        sessions: sessions::read(section)?,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod secrets;
+mod sessions;
 
 use std::collections::HashMap;
 use std::path::Path;

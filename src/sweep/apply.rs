@@ -25,6 +25,7 @@ use super::execute::{self, Executed, Progress, Setting};
 use super::gather::{self, our_now};
 use super::measure::Measuring;
 use super::queue::Queue;
+use super::sessions::Sessions;
 use super::settle;
 
 /// What shall be dropped.
@@ -74,16 +75,19 @@ impl Pass {
         let mut report = self.new_report(run, plan_id, &plan, &facts, drifts);
         let measuring = self.measuring(&facts);
         let before = measuring.before(&plan, &self.stop).await;
+        let sessions = Arc::new(self.sessions(run));
+        sessions.look().await;
         let executed = match settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await {
             Ok(settled) => {
                 report.settled = settled;
-                self.execute(run, &plan, &facts, override_caps, lock).await
+                self.execute(run, &plan, &facts, override_caps, lock, &sessions).await
             }
             // While nobody knows what became of those chunks, their bytes could be counted twice.
             Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
         };
         self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
         measuring.after(before, &plan, &mut report, &self.stop).await;
+        report.sessions = sessions.report();
         Ok(self.finish(run, began, report).await)
     }
 
@@ -151,6 +155,11 @@ impl Pass {
         }
     }
 
+    fn sessions(&self, run: RunId) -> Sessions {
+        let (driver, state) = (Arc::clone(&self.driver), Arc::clone(&self.state));
+        Sessions::new(driver, state, run, &self.config, Arc::clone(&self.progress))
+    }
+
     async fn execute(
         &self,
         run: RunId,
@@ -158,6 +167,7 @@ impl Pass {
         facts: &StoreFacts,
         override_caps: bool,
         lock: Box<dyn crate::store::RunnerLock>,
+        sessions: &Arc<Sessions>,
     ) -> Executed {
         let mut builder = Queue::builder(self.config.execution.attempts);
         for dataset in plan.allowed(override_caps) {
@@ -177,6 +187,7 @@ impl Pass {
             lock,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
+            sessions: Arc::clone(sessions),
         };
         execute::execute(setting, builder.build(), self.config.execution.parallelism).await
     }

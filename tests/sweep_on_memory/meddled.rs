@@ -10,8 +10,11 @@ use timesweep::retention::facts::{Blocker, StoreFacts};
 use timesweep::retention::measured::{DiskFacts, SizeParts};
 use timesweep::retention::model::{ByteCount, ChunkPart};
 use timesweep::retention::name::DatasetName;
+use timesweep::retention::sessions::SessionFacts;
 use timesweep::store::memory::Memory;
-use timesweep::store::{Driver, DropFailure, DropOrder, Dropped, Dropper, RunnerLock, Wanted};
+use timesweep::store::{
+    Driver, DropFailure, DropOrder, Dropped, Dropper, EndAnswer, EndOrder, RunnerLock, Wanted,
+};
 
 type Answer = dyn Fn(&DropOrder) -> Option<DropFailure> + Send + Sync;
 type Deed = dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync;
@@ -108,6 +111,14 @@ impl Driver for Meddled {
 
     async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>> {
         self.inner.blockers(dataset, parts).await
+    }
+
+    async fn sessions(&self, roles: &[String]) -> Result<Vec<SessionFacts>> {
+        self.inner.sessions(roles).await
+    }
+
+    async fn end_sessions(&self, order: &EndOrder) -> Result<Vec<EndAnswer>> {
+        self.inner.end_sessions(order).await
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
