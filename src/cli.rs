@@ -16,6 +16,7 @@ use crate::problem::{Problem, Result};
 
 mod apply;
 mod check;
+mod disk;
 mod exit;
 mod explain;
 mod gate;
@@ -74,6 +75,13 @@ pub struct Common {
     url_was_typed: bool,
 }
 
+impl Common {
+    /// The policy is on the command line, not in a file.
+    fn has_own_policy(&self) -> bool {
+        self.table.is_some() || self.drop_after.is_some() || self.keep_newest.is_some()
+    }
+}
+
 /// A URL that may hold a password: it is read as text, and no formatting shows it.
 #[derive(Clone)]
 struct SecretUrl(String);
@@ -126,6 +134,8 @@ enum Verb {
     /// Pin a table or chunk, list the pins, or remove one
     #[command(subcommand)]
     Hold(hold::HoldVerb),
+    /// Show what the folders of the server weigh and what its file systems have left
+    Disk(disk::DiskArgs),
     /// Show the last run, or a given one
     Report(report::ReportArgs),
 }
@@ -192,6 +202,7 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Ticket(verb) => ticket::ticket(common, verb).await,
         Verb::Explain(args) => explain::explain(common, &args).await,
         Verb::Hold(verb) => hold::hold(common, verb).await,
+        Verb::Disk(args) => disk::disk(common, &args).await,
         Verb::Report(args) => report::report(common, &args).await,
     }
 }

@@ -4,6 +4,7 @@
 //! cannot be built. Every fault is of kind `Usage`, names file and line, and has a way out.
 //! Invariant: secrets are read here, once, and appear in no fault and no `Debug` text.
 
+mod disk;
 mod document;
 mod gate;
 mod limits;
@@ -12,6 +13,7 @@ mod nearest;
 mod policies;
 mod schema;
 mod secret;
+mod sessions;
 mod state;
 mod statement;
 mod store;
@@ -33,7 +35,9 @@ use crate::retention::model::StoreName;
 use crate::retention::name::TablePattern;
 use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
+use crate::retention::sessions::SessionRules;
 
+pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
 pub use self::schema::known_settings;
@@ -63,6 +67,8 @@ pub struct StoreConfig {
     pub connection: ConnectionSettings,
     pub execution: ExecutionSettings,
     pub rules: Rules,
+    pub disk: DiskSettings,
+    pub sessions: SessionRules,
 }
 
 /// Which driver a store needs.
@@ -128,10 +134,14 @@ impl Config {
         let state = StateSettings::read(&top)?;
         let report = mail::read_report(&top)?;
         let gate = gate::read(&top, secrets)?;
+        let disk = DiskSettings::read(&top)?;
         let mut stores = read_stores(&top, secrets)?;
         gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
         add_limits(limits, &mut stores);
         add_policies(&top, &mut stores)?;
+        for store in &mut stores {
+            store.disk.clone_from(&disk);
+        }
         let mail = mail::read(&top, secrets)?;
         Ok(Self { stores, state, mail, report, gate })
     }
@@ -151,6 +161,8 @@ impl Config {
             connection: ConnectionSettings { url, password: None },
             execution: ExecutionSettings::default(),
             rules: Rules { policies, ..Rules::default() },
+            disk: DiskSettings::default(),
+            sessions: SessionRules::default(),
         };
         Ok(Self {
             stores: vec![store],

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod crash_point;
+pub mod disk;
 pub mod gate;
 pub mod mail;
 pub mod problem;

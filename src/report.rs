@@ -23,11 +23,13 @@ pub mod gate_text;
 pub mod html;
 pub mod mail;
 pub mod measure;
+pub mod measure_text;
 pub mod past;
 pub mod plan_text;
 #[cfg(test)]
 pub mod sample;
 pub mod sessions;
+pub mod sessions_text;
 pub mod subject;
 pub mod table;
 pub mod text;

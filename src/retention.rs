@@ -6,8 +6,10 @@
 
 pub mod decide;
 pub mod drift;
+pub mod estimate;
 pub mod facts;
 pub mod guard;
+pub mod measured;
 pub mod model;
 pub mod name;
 pub mod ownership;
@@ -17,6 +19,7 @@ pub mod policy;
 pub mod reason;
 pub mod resolve;
 pub mod rules;
+pub mod sessions;
 pub mod span;
 pub mod time_axis;
 

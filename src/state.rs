@@ -1,4 +1,4 @@
-//! What timesweep remembers between runs: the journal, holds, size samples, used cap overrides.
+//! What timesweep remembers between runs: the journal, holds, samples of sizes and disks, used cap overrides.
 //!
 //! Every method is one transaction, and it is on disk when the method returns: a chunk is only touched
 //! after its intent was written (invariant 4). The journal is append-only, which the database itself
@@ -7,11 +7,13 @@
 //! path is plainly wrong, and *refused* where a call contradicts what was written before.
 
 mod cap_override;
+mod disk_sample;
 mod history;
 mod hold;
 mod journal;
 mod record;
 mod row;
+mod session_ending;
 mod size_sample;
 mod sqlite;
 #[cfg(test)]
@@ -21,11 +23,13 @@ use std::path::Path;
 
 use crate::problem::Result;
 
+pub use disk_sample::DiskSample;
 pub use hold::{HoldRecord, NewHold};
 pub use record::{
     ChunkHistory, FreedBytes, Intent, IntentId, IntentPart, NewRun, OpenIntent, Outcome, RecordedOutcome,
     RunEnd, RunId, RunRecord,
 };
+pub use session_ending::SessionEnding;
 pub use size_sample::SizeSample;
 
 use sqlite::StateFile;

@@ -11,8 +11,10 @@ use async_trait::async_trait;
 use crate::config::{StoreConfig, StoreKind};
 use crate::problem::Result;
 use crate::retention::facts::{Blocker, StoreFacts};
+use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
 use crate::retention::name::DatasetName;
+use crate::retention::sessions::{How, SessionFacts};
 use crate::retention::time_axis::TimeKind;
 
 pub mod memory;
@@ -43,6 +45,16 @@ pub trait Driver: Send + Sync {
     /// Bytes of the whole store; `None` where it cannot tell.
     async fn total_bytes(&self) -> Result<Option<ByteCount>>;
 
+    /// What the store says about its own disk; `None` for a store that has none.
+    async fn disk(&self) -> Result<Option<DiskFacts>> {
+        Ok(None)
+    }
+
+    /// What the bytes of these datasets are made of, as far as the store tells; all in one go.
+    async fn size_parts(&self, _datasets: &[DatasetName]) -> Result<Vec<(DatasetName, SizeParts)>> {
+        Ok(Vec::new())
+    }
+
     /// Takes the one runner's lock, or says who holds it (busy).
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
 
@@ -54,6 +66,12 @@ pub trait Driver: Send + Sync {
 
     /// Who holds locks on these parts right now.
     async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>>;
+
+    /// Every session of these roles in this store, ours among them.
+    async fn sessions(&self, roles: &[String]) -> Result<Vec<SessionFacts>>;
+
+    /// Ends sessions and waits a while until they are gone; one answer for each, in their order.
+    async fn end_sessions(&self, order: &EndOrder) -> Result<Vec<EndAnswer>>;
 
     /// What `check` should tell about this store beside its facts.
     async fn advice(&self) -> Result<Vec<String>>;
@@ -90,6 +108,28 @@ pub struct DropOrder {
     pub chunks: Vec<Chunk>,
     /// Ask the continuous aggregates again, inside the transaction.
     pub protect_aggregates: bool,
+}
+
+/// Sessions that shall be ended, and how.
+#[derive(Debug, Clone)]
+pub struct EndOrder {
+    pub sessions: Vec<(SessionFacts, How)>,
+    /// Nobody of another role is ended, whatever the facts said.
+    pub roles: Vec<String>,
+    /// Only who still is in the way of these parts of a dataset; `None` for everybody.
+    pub in_the_way_of: Option<(DatasetName, Vec<ChunkPart>)>,
+}
+
+/// What became of a session that should be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndAnswer {
+    Ended,
+    /// It was gone, or not in the way any more: nothing was done to it.
+    Passed,
+    /// It was told to end and is still there.
+    StillThere,
+    /// The store does not let us, for this reason.
+    NotAllowed(String),
 }
 
 /// Why nothing of an order was dropped.

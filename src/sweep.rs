@@ -7,6 +7,8 @@ pub mod apply;
 pub mod execute;
 pub mod gated;
 pub mod gather;
+pub mod measure;
 pub mod past;
 pub mod queue;
+pub mod sessions;
 pub mod settle;

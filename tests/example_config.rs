@@ -8,10 +8,11 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
+    Config, DiskSettings, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
+use timesweep::retention::sessions::SessionRules;
 
 const EXAMPLE: &str = include_str!("../example.toml");
 
@@ -65,6 +66,7 @@ fn assert_defaults(store: &StoreConfig) {
     let default = Rules::default();
     assert_eq!(store.kind, StoreKind::default());
     assert_eq!(store.execution, ExecutionSettings::default());
+    assert_eq!(SessionRules { roles: Vec::new(), ..store.sessions.clone() }, SessionRules::default());
     assert_eq!(store.rules.guards, GuardSettings::default());
     assert_eq!(store.rules.plan_lifetime, default.plan_lifetime);
     assert_eq!(store.rules.take_over_native_policies, default.take_over_native_policies);
@@ -80,6 +82,8 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert_eq!(store.rules.caps, Caps::default());
     assert!(store.rules.default_policy.is_none());
     assert!(store.connection.password.is_none());
+    assert_eq!(store.disk, DiskSettings::default());
+    assert!(store.sessions.roles.is_empty());
     assert_eq!(config.state, StateSettings::default());
     assert!(config.gate.is_none());
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each top-level module may use of this crate. None points up.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     ("problem", &[]),
     ("crash_point", &[]),
     ("whole_file", &[]),
@@ -14,13 +14,15 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("state", &["crash_point", "problem", "retention"]),
     ("store", &["config", "crash_point", "problem", "retention"]),
     ("mail", &["config", "crash_point", "problem", "whole_file"]),
+    ("disk", &["config", "problem", "retention"]),
     ("report", &["problem", "retention"]),
     ("gate", &["config", "crash_point", "problem"]),
-    ("sweep", &["config", "crash_point", "gate", "problem", "report", "retention", "state", "store"]),
+    ("sweep", &["config", "crash_point", "disk", "gate", "problem", "report", "retention", "state", "store"]),
     (
         "cli",
         &[
             "config",
+            "disk",
             "gate",
             "mail",
             "problem",

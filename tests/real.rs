@@ -9,6 +9,7 @@ mod real {
     mod at_work;
     mod catalog_layouts;
     mod cli;
+    mod crowd;
     mod differential;
     mod direct;
     mod execution;
@@ -18,8 +19,12 @@ mod real {
     mod journal;
     mod ledger;
     mod mail;
+    mod measure;
+    mod own_server;
     mod proxy;
+    mod restart;
     mod runner_lock;
+    mod sessions;
     mod signals;
     mod space_partitions;
 }

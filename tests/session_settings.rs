@@ -1,5 +1,5 @@
 //! Reads the SQL that we send: settings are made for one transaction only, never for a session that a
-//! pooler may hand to somebody else, and nothing is ever dropped but by `drop_chunks`.
+//! pooler may hand to somebody else, nothing is ever dropped but by `drop_chunks`, and one file ends sessions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,20 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
-/// The driver's code lines, without comments.
-fn sql_of_the_drivers() -> String {
-    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-    let texts = sources(&store).into_iter().map(|path| fs::read_to_string(path).expect("a source file"));
-    let lines: Vec<String> = texts
-        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .collect();
+/// A file's code lines, without comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a source file");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     lines.join("\n")
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+fn sql_of_the_drivers() -> String {
+    let codes: Vec<String> = sources(&root().join("src/store")).iter().map(|path| code(path)).collect();
+    codes.join("\n")
 }
 
 #[test]
@@ -36,18 +41,20 @@ fn every_setting_is_made_with_set_local() {
 }
 
 #[test]
-fn nothing_is_dropped_truncated_or_ended_but_by_drop_chunks() {
+fn nothing_is_dropped_or_truncated_but_by_drop_chunks() {
     let sql = sql_of_the_drivers().to_uppercase();
-    for statement in [
-        "DROP TABLE",
-        "TRUNCATE",
-        "DELETE FROM",
-        "CASCADE",
-        "PG_TERMINATE_BACKEND",
-        "PG_CANCEL_BACKEND",
-        "ALTER TABLE",
-    ] {
+    for statement in ["DROP TABLE", "TRUNCATE", "DELETE FROM", "CASCADE", "ALTER TABLE"] {
         assert!(!sql.contains(statement), "{statement}");
     }
     assert!(sql.contains("DROP_CHUNKS("));
+}
+
+#[test]
+fn sessions_are_ended_in_one_file_only() {
+    let ends = |path: &PathBuf| {
+        let code = code(path).to_lowercase();
+        code.contains("pg_terminate_backend") || code.contains("pg_cancel_backend")
+    };
+    let found: Vec<PathBuf> = sources(&root().join("src")).into_iter().filter(ends).collect();
+    assert_eq!(found, [root().join("src/store/postgres/sessions/end.rs")]);
 }

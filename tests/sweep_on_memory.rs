@@ -9,6 +9,8 @@ mod sweep_on_memory {
 
     mod anything;
     mod faults;
+    mod measured;
     mod refusals;
+    mod sessions;
     mod stops;
 }

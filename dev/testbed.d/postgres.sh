@@ -7,6 +7,8 @@ POSTGRES_BIN=/usr/lib/postgresql/$POSTGRES_VERSION/bin
 
 postgres_url_name() { echo TIMESWEEP_TEST_POSTGRES_URL; }
 postgres_url() { echo "postgres://postgres:$(password_of postgres)@127.0.0.1:$(port_of postgres)/postgres"; }
+# The data folder as this machine sees it; the server's own path is one inside the root.
+postgres_more_env() { printf 'export TIMESWEEP_TEST_POSTGRES_FOLDER=%q\n' "$(readlink -f -- "$TESTBED_DIR/data")/postgres/data"; }
 postgres_ports() { choose_port postgres 25432; }
 
 # "Immediate": the data is thrown away, so no checkpoint is needed.

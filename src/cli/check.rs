@@ -9,11 +9,16 @@ use crate::gate::Gate;
 use crate::problem::{Result, printable};
 use crate::report::gate::GateReport;
 use crate::report::gate_text;
+use crate::report::measure::{DiskReport, TableMeasure};
+use crate::report::measure_text::{self, per_day};
 use crate::report::plan_text::{all_refusals, run_refusals, source_of, table_refusals};
 use crate::report::table::{counted, indented, number, plain};
 use crate::retention::facts::StoreFacts;
+use crate::retention::model::ByteCount;
 use crate::retention::plan::{DatasetPlan, Plan};
+use crate::retention::sessions::{SessionMode, SessionRules};
 use crate::state::State;
+use crate::sweep::measure::Measuring;
 use crate::sweep::{gated, gather};
 
 #[derive(Debug, Serialize)]
@@ -27,6 +32,7 @@ struct Checked {
     #[serde(skip_serializing_if = "Option::is_none")]
     gate: Option<GateReport>,
     tables: Vec<CheckedTable>,
+    disk: Option<DiskReport>,
     advice: Vec<String>,
     refusals: Vec<crate::retention::guard::Refusal>,
 }
@@ -36,6 +42,10 @@ struct CheckedTable {
     table: String,
     time: String,
     chunks: usize,
+    bytes: ByteCount,
+    /// A day; `None` is unknown.
+    daily_bytes: Option<f64>,
+    steady_state: Option<ByteCount>,
     policy: String,
     source: String,
     refusals: Vec<crate::retention::guard::Refusal>,
@@ -48,6 +58,11 @@ pub async fn check(common: &Common) -> Result<u8> {
     let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, Some(&state), None).await?;
     state.add_size_samples(&gather::size_samples(&facts, &opened.store)).await?;
+    let measuring =
+        Measuring { driver: opened.driver.as_ref(), state: &state, config: &opened.store, facts: &facts };
+    let disk = measuring.once().await;
+    let growth = |dataset: &DatasetPlan| measuring.growth(dataset);
+    let tables = plan.datasets.iter().map(|dataset| checked_table(dataset, &growth(dataset))).collect();
     state.close().await?;
     let mut advice = opened.driver.advice().await?;
     advice.extend(plan.warnings.iter().cloned());
@@ -55,7 +70,8 @@ pub async fn check(common: &Common) -> Result<u8> {
         "{} (holds the journal; one runner per database by the server's lock)",
         opened.state_path.display()
     );
-    let mut checked = checked(&facts, &plan, advice, place);
+    let checked = checked(&facts, &plan, &opened.store.sessions, advice, place);
+    let mut checked = Checked { tables, disk, ..checked };
     if let Some(gate) = &opened.gate {
         look_at(gate, &mut checked).await;
     }
@@ -71,22 +87,29 @@ async fn look_at(gate: &Gate, checked: &mut Checked) {
     }
 }
 
-fn checked(facts: &StoreFacts, plan: &Plan, advice: Vec<String>, state: String) -> Checked {
+fn checked(
+    facts: &StoreFacts,
+    plan: &Plan,
+    sessions: &SessionRules,
+    advice: Vec<String>,
+    state: String,
+) -> Checked {
     Checked {
         store: plan.store.to_string(),
         server: plan.server.clone(),
         identity: plan.identity.to_string(),
         role: facts.connection.role.clone(),
-        privileges: privileges(facts),
+        privileges: privileges(facts, sessions),
         state,
         gate: None,
-        tables: plan.datasets.iter().map(checked_table).collect(),
+        tables: Vec::new(),
+        disk: None,
         advice,
         refusals: plan.refusals.clone(),
     }
 }
 
-fn privileges(facts: &StoreFacts) -> Vec<String> {
+fn privileges(facts: &StoreFacts, sessions: &SessionRules) -> Vec<String> {
     let can = |yes: bool, what: &str| format!("{} {what}", if yes { "can" } else { "cannot" });
     let owned = facts.datasets.iter().filter(|dataset| dataset.droppable_by_us).count();
     vec![
@@ -94,16 +117,26 @@ fn privileges(facts: &StoreFacts) -> Vec<String> {
         can(facts.sees_other_sessions, "see other sessions' statements (pg_read_all_stats)"),
         can(
             facts.connection.may_signal_backends,
-            "end other sessions (pg_signal_backend); it never does so by itself",
+            &format!("end other sessions (pg_signal_backend); {}", ends(sessions)),
         ),
     ]
 }
 
-fn checked_table(dataset: &DatasetPlan) -> CheckedTable {
+fn ends(sessions: &SessionRules) -> String {
+    match sessions.mode {
+        SessionMode::Leave => "it never does so by itself".into(),
+        mode => format!("`sessions.mode` is `{}`, for {}", mode.word(), sessions.roles.join(", ")),
+    }
+}
+
+fn checked_table(dataset: &DatasetPlan, growth: &TableMeasure) -> CheckedTable {
     CheckedTable {
         table: dataset.name.to_string(),
         time: dataset.axis.kind.to_string(),
         chunks: dataset.chunks.len(),
+        bytes: dataset.bytes(),
+        daily_bytes: growth.daily_bytes,
+        steady_state: growth.steady_state,
         policy: dataset.policy.as_ref().map_or_else(|| "none, everything stays".into(), ToString::to_string),
         source: dataset.policy.as_ref().map_or_else(String::new, |policy| source_of(policy, dataset)),
         refusals: all_refusals(dataset),
@@ -135,6 +168,11 @@ fn render(checked: &Checked) -> String {
             let _ = writeln!(text, "  warning: {}", printable(warning));
         }
     }
+    if let Some(report) = &checked.disk {
+        text.push('\n');
+        text.push_str(measure_text::disk(report, None).trim_end_matches('\n'));
+        text.push('\n');
+    }
     if !checked.advice.is_empty() {
         text.push('\n');
     }
@@ -149,15 +187,22 @@ fn table_of(tables: &[CheckedTable]) -> String {
     if tables.is_empty() {
         return "  no hypertables\n".into();
     }
-    let mut table = plain(&["table", "time", "chunks", "policy", "from"]);
+    let mut table = plain(&["table", "time", "chunks", "size", "a day", "steady state", "policy", "from"]);
     for checked in tables {
         table.add_row(vec![
             comfy_table::Cell::new(&checked.table),
             comfy_table::Cell::new(printable(&checked.time)),
             number(checked.chunks),
+            number(checked.bytes),
+            number(checked.daily_bytes.map_or_else(unknown, per_day)),
+            number(checked.steady_state.map_or_else(unknown, |bytes| bytes.to_string())),
             comfy_table::Cell::new(printable(&checked.policy)),
             comfy_table::Cell::new(printable(&checked.source)),
         ]);
     }
     indented(&table)
+}
+
+fn unknown() -> String {
+    "unknown".into()
 }

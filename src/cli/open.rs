@@ -94,10 +94,7 @@ fn configuration(common: &Common) -> Result<Config> {
     if let Some(path) = &common.config {
         return Config::read(path);
     }
-    let typed = common.url_was_typed
-        || common.table.is_some()
-        || common.drop_after.is_some()
-        || common.keep_newest.is_some();
+    let typed = common.url_was_typed || common.has_own_policy();
     match (typed, found_file(), &common.url) {
         (false, Some(path), _) => Config::read(&path),
         (_, _, Some(url)) => from_command_line(common, url),

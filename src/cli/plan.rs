@@ -30,15 +30,24 @@ pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
     output::print(common.output, || plan_text::render(&plan, args.all), &plan)?;
     if let Some(path) = &args.out {
         save(&plan, path)?;
-        output::note(&format!(
-            "saved to {}; until {} UTC `timesweep apply {}` does exactly this",
-            path.display(),
-            minute(plan.expires_at),
-            path.display()
-        ));
+        output::note(&what_the_file_is_good_for(common, &plan, path));
     }
     let something = args.detailed_exitcode && plan.going() > 0;
     Ok(if something { exit::SOMETHING_TO_DO } else { exit::DONE })
+}
+
+fn what_the_file_is_good_for(common: &Common, plan: &Plan, path: &Path) -> String {
+    let path = path.display();
+    let goes = plan.allowed(false).any(|dataset| dataset.going().next().is_some());
+    if plan.going() > 0 && !goes {
+        return format!(
+            "saved to {path}; guards refuse all of it, so `timesweep apply {path}` would end with 4"
+        );
+    }
+    let until = minute(plan.expires_at);
+    // The rules are part of the plan: with others it is refused.
+    let again = if common.has_own_policy() { ", with the same --table and its rule," } else { "" };
+    format!("saved to {path}; until {until} UTC `timesweep apply {path}`{again} does exactly this")
 }
 
 /// The preview that `plan` and `run` without `--apply` share.

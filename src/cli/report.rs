@@ -9,7 +9,8 @@ use super::{Common, Output, exit, open, output, publish};
 use crate::problem::{Problem, Result};
 use crate::report::table::{indented, minute, plain};
 use crate::report::{Report, text};
-use crate::state::{RunRecord, State};
+use crate::retention::sessions::How;
+use crate::state::{RunRecord, SessionEnding, State};
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
@@ -40,9 +41,10 @@ pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
         output::print(common.output, || table_of(&runs), &json)?;
         return Ok(exit::DONE);
     }
-    let record = find(&state, args.run.as_deref()).await?;
+    let record = find(&state, args.run.as_deref()).await?.ok_or_else(no_runs)?;
+    let endings = state.session_endings(record.run.id).await?;
     state.close().await?;
-    let report = report_of(&record.ok_or_else(no_runs)?)?;
+    let report = report_of(&record, &endings)?;
     if let Some(file) = &args.html {
         publish::write_page(file, &report, &open::title(common))?;
     }
@@ -65,17 +67,26 @@ async fn find(state: &State, id: Option<&str>) -> Result<Option<RunRecord>> {
     }
 }
 
-fn report_of(record: &RunRecord) -> Result<Report> {
+fn report_of(record: &RunRecord, endings: &[SessionEnding]) -> Result<Report> {
     let Some(end) = &record.end else {
-        return Err(Problem::usage(format!(
-            "run {} has no report: it is at work, or it was cut off",
-            record.run.id
-        ))
-        .hint("the next run settles what a cut-off run left open"));
+        let sentence = format!("run {} has no report: it is at work, or it was cut off", record.run.id);
+        let problem = Problem::usage(sentence).hint("the next run settles what a cut-off run left open");
+        return Err(endings.iter().map(ended).fold(problem, Problem::cause));
     };
     serde_json::from_str(&end.report_json).map_err(|error| {
         Problem::usage(format!("the report of run {} is of another version", record.run.id)).because(&error)
     })
+}
+
+fn ended(ending: &SessionEnding) -> String {
+    let what = match ending.how {
+        How::Cancel => "a statement was cancelled",
+        How::Terminate => "a session was ended",
+    };
+    format!(
+        "{what}, or was about to be: process {} of role {}: {}",
+        ending.pid, ending.role, ending.statement
+    )
 }
 
 fn table_of(runs: &[RunRecord]) -> String {

@@ -25,6 +25,7 @@ pub(super) const TOP: Known = Known {
         "guards",
         "plan",
         "gate",
+        "disk",
         "mail",
         "report",
     ],
@@ -44,7 +45,14 @@ pub(super) const STORE: Known = Known {
         "lock_timeout",
         "attempts",
         "take_over_native_policies",
+        "sessions",
     ],
+};
+
+pub(super) const SESSIONS: Known = Known {
+    label: "[stores.NAME.sessions]",
+    path: "stores.*.sessions",
+    keys: &["roles", "mode", "patience"],
 };
 
 pub(super) const URL: Known = Known { label: "url", path: "stores.*.url", keys: &["env", "file"] };
@@ -107,6 +115,7 @@ pub(super) const TICKET: Known =
 const SECTIONS: &[Known] = &[
     STATE,
     STORE,
+    SESSIONS,
     URL,
     PASSWORD,
     POLICY,
@@ -122,7 +131,11 @@ const SECTIONS: &[Known] = &[
     MAIL,
     MAIL_PASSWORD,
     REPORT,
+    DISK,
 ];
+
+pub(super) const DISK: Known =
+    Known { label: "[disk]", path: "disk", keys: &["source", "data_folder", "command", "time_limit"] };
 
 /// Every setting as `section.key`, `stores.*.zone` for one of every store.
 pub fn known_settings() -> Vec<String> {

@@ -30,18 +30,22 @@ impl Default for StateSettings {
 impl StateSettings {
     pub(super) fn read(top: &Section<'_>) -> Result<Self> {
         let Some(section) = top.section("state", &schema::STATE)? else { return Ok(Self::default()) };
-        let path = section.read("path", absolute_path)?;
+        let path = section.read("path", state_file)?;
         Ok(path.map_or_else(Self::default, |path| Self { path }))
     }
 }
 
-fn absolute_path(setting: &Setting<'_>) -> Result<PathBuf> {
+fn state_file(setting: &Setting<'_>) -> Result<PathBuf> {
+    absolute_path(setting, SYSTEM_STATE_PATH)
+}
+
+pub(super) fn absolute_path(setting: &Setting<'_>, example: &str) -> Result<PathBuf> {
     let path = Path::new(setting.text()?);
     if path.is_absolute() {
         return Ok(path.to_owned());
     }
     let said = format!(": `{}` is not an absolute path", path.display());
-    Err(setting.fault(said).hint(format!("write for example {SYSTEM_STATE_PATH}")))
+    Err(setting.fault(said).hint(format!("write for example {example}")))
 }
 
 /// Folders that are not absolute do not count, as the XDG specification has it.

@@ -4,15 +4,16 @@
 
 use super::document::{Section, Setting};
 use super::secret::{self, SecretSource};
+use super::sessions;
 use super::values::{self, LOCK_TIMEOUT};
-use super::{ConnectionSettings, ExecutionSettings, StoreConfig, StoreKind};
+use super::{ConnectionSettings, DiskSettings, ExecutionSettings, StoreConfig, StoreKind};
 use crate::problem::Result;
 use crate::retention::model::StoreName;
 use crate::retention::rules::Rules;
 
 const KINDS: [(&str, StoreKind); 1] = [("timescale", StoreKind::Timescale)];
 
-/// Reads one store; its policies and limits are added by the caller.
+/// Reads one store; its policies, limits and disk are added by the caller.
 pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSource) -> Result<StoreConfig> {
     Ok(StoreConfig {
         name: StoreName(name),
@@ -20,6 +21,8 @@ pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSour
         connection: read_connection(section, secrets)?,
         execution: read_execution(section)?,
         rules: read_rules(section)?,
+        disk: DiskSettings::default(),
+        sessions: sessions::read(section)?,
     })
 }
 

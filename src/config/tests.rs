@@ -2,6 +2,7 @@
 
 mod faults;
 mod secrets;
+mod sessions;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -192,4 +193,19 @@ fn the_command_line_makes_one_store_with_at_most_one_policy() {
         fault("me:hunter2@db".into(), None, None, None),
         "the URL is not a postgres:// URL\nhint: write postgres://user@host:5432/database"
     );
+}
+
+#[test]
+fn the_disk_is_measured_the_same_way_for_every_store() {
+    let text = "[stores.b]\nurl = \"postgres://me@db/b\"\n[disk]\nsource = \"command\"\n\
+         command = [\"ssh\", \"db1\", \"a b\", \"$HOME\"]\ndata_folder = \"/data\"\ntime_limit = \"5 s\"";
+    let config = with_store(text);
+    let expected = DiskSettings {
+        source: DiskSource::Command,
+        data_folder: Some("/data".into()),
+        command: ["ssh", "db1", "a b", "$HOME"].map(str::to_owned).into(),
+        time_limit: Duration::from_secs(5),
+    };
+    assert!(config.stores.len() == 2 && config.stores.iter().all(|store| store.disk == expected));
+    assert_eq!(with_store("").stores[0].disk, DiskSettings::default());
 }

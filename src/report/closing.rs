@@ -1,4 +1,4 @@
-//! The end of every report: what was not done, why chunks stay, what comes next, the runs before.
+//! What every report says: what was not done, what comes next, the runs before.
 //!
 //! Plain values for the page and the mail, and the same as text. Invariant: whatever a run should have
 //! done and did not is in `not_done`, in every rendering.
@@ -90,7 +90,7 @@ pub fn undone(report: &Report) -> String {
 
 /// The text sections that end a report; empty where there is nothing to say.
 pub fn render(report: &Report) -> String {
-    [kept(report), list("what comes next", &next(report)), past(report)].concat()
+    [list("what comes next", &next(report)), past(report)].concat()
 }
 
 fn list(title: &str, lines: &[String]) -> String {
@@ -98,23 +98,6 @@ fn list(title: &str, lines: &[String]) -> String {
         return String::new();
     }
     lines.iter().fold(format!("\n{title}\n"), |text, line| text + "  " + &printable(line) + "\n")
-}
-
-fn kept(report: &Report) -> String {
-    let mut table = plain(&["table", "chunks", "size", "why they stay"]);
-    let mut any = false;
-    for dataset in &report.datasets {
-        for kept in &dataset.kept {
-            any = true;
-            table.add_row(vec![
-                comfy_table::Cell::new(&dataset.name),
-                number(kept.chunks),
-                number(kept.bytes),
-                comfy_table::Cell::new(printable(&kept.reason)),
-            ]);
-        }
-    }
-    if any { format!("\nwhy chunks stay\n{}", indented(&table)) } else { String::new() }
 }
 
 fn past(report: &Report) -> String {

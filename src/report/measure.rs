@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::retention::model::ByteCount;
 
+pub use crate::retention::measured::{
+    DaysUntil, DiskForecast, DiskReading, FileSystemReading, SizeParts, TablespaceReading,
+};
+
 /// The disk before and after the run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DiskReport {
@@ -16,72 +20,6 @@ pub struct DiskReport {
     /// What is not known, and why; one sentence each.
     pub unknown: Vec<String>,
     pub forecasts: Vec<DiskForecast>,
-}
-
-/// One look at the disk.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DiskReading {
-    /// Microseconds since 1970 UTC.
-    pub at: i64,
-    /// Below the data folder without the write-ahead log, as `du` counts.
-    pub data: Option<ByteCount>,
-    pub wal: Option<ByteCount>,
-    pub tablespaces: Vec<TablespaceReading>,
-    pub file_systems: Vec<FileSystemReading>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TablespaceReading {
-    pub name: String,
-    pub path: Option<String>,
-    pub bytes: Option<ByteCount>,
-}
-
-/// One file system that the store writes to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileSystemReading {
-    /// Where it is mounted.
-    pub path: String,
-    /// What of the store lies on it: `data`, `wal`, names of tablespaces.
-    pub holds: Vec<String>,
-    pub size: ByteCount,
-    /// What an ordinary user may still write.
-    pub free: ByteCount,
-    pub free_inodes: Option<u64>,
-}
-
-impl FileSystemReading {
-    /// From 0 to 100, as `df` counts it.
-    pub fn used_percent(&self) -> f64 {
-        if self.size.0 == 0 {
-            return 0.0;
-        }
-        100.0 * (self.size.0.saturating_sub(self.free.0)) as f64 / self.size.0 as f64
-    }
-}
-
-/// Days until a file system is full, as far as the samples say.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DiskForecast {
-    pub path: String,
-    /// Samples that the forecast is drawn from, and the days they span.
-    pub samples: usize,
-    pub span_days: f64,
-    /// Bytes a day; `None` where the fit is poor.
-    pub slope_with_policy: Option<f64>,
-    pub slope_without_policy: Option<f64>,
-    pub with_policy: Vec<DaysUntil>,
-    pub without_policy: Vec<DaysUntil>,
-    /// Why there is no date: too few samples, a poor fit, no growth.
-    pub why_none: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct DaysUntil {
-    /// 80, 90 or 100.
-    pub percent: u8,
-    /// `None` where that is never reached at this slope, or not known.
-    pub days: Option<f64>,
 }
 
 /// What was freed, as the chunks weighed and as it was measured.
@@ -120,17 +58,6 @@ pub struct TableMeasure {
     pub history: Vec<SizePoint>,
     /// Every chunk on the time axis.
     pub chunks: Vec<ChunkMark>,
-}
-
-/// What a table's bytes are made of; `None` where the store does not tell them apart.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SizeParts {
-    pub total: ByteCount,
-    pub table: Option<ByteCount>,
-    pub index: Option<ByteCount>,
-    pub toast: Option<ByteCount>,
-    /// In compressed companions.
-    pub compressed: Option<ByteCount>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

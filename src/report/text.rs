@@ -10,7 +10,7 @@ use super::closing;
 use super::gate_text;
 use super::plan_text::{run_refusals, table_refusals};
 use super::table::{counted, indented, minute, number, plain};
-use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict};
+use super::{DatasetReport, ItemOutcome, ItemReport, Report, Verdict, sessions_text};
 
 pub fn render(report: &Report) -> String {
     if report.verdict == Verdict::Skipped {
@@ -24,6 +24,8 @@ pub fn render(report: &Report) -> String {
     text.push_str(&drifts(report));
     text.push_str(&freed_table(report));
     text.push_str(&stayed(report));
+    text.push_str(&super::measure_text::render(report));
+    text.push_str(&sessions_text::render(report.sessions.as_ref()));
     text.push_str(&totals(report));
     text.push_str(&closing::render(report));
     text

@@ -10,11 +10,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Change, Driver, DropFailure, DropOrder, Dropped, Dropper, RunnerLock, Wanted};
+use super::{
+    Change, Driver, DropFailure, DropOrder, Dropped, Dropper, EndAnswer, EndOrder, RunnerLock, Wanted,
+};
 use crate::problem::{Problem, Result};
 use crate::retention::facts::{Blocker, DatasetFacts, NotADataset, StoreFacts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
 use crate::retention::name::DatasetName;
+use crate::retention::sessions::{How, SessionFacts};
 
 /// A store whose contents the test holds as well.
 #[derive(Clone)]
@@ -26,6 +29,7 @@ struct Contents {
     facts: StoreFacts,
     locked: bool,
     blockers: BTreeMap<u32, Blocker>,
+    sessions: Vec<SessionFacts>,
     next_answers: VecDeque<Trouble>,
     orders: Vec<DropOrder>,
 }
@@ -46,6 +50,7 @@ impl Memory {
             facts,
             locked: false,
             blockers: BTreeMap::new(),
+            sessions: Vec::new(),
             next_answers: VecDeque::new(),
             orders: Vec::new(),
         };
@@ -68,6 +73,16 @@ impl Memory {
 
     pub fn unblock(&self, oid: u32) {
         self.contents().blockers.remove(&oid);
+    }
+
+    /// Somebody connects. Nobody can end sessions of the role `superuser` here.
+    pub fn connect(&self, session: SessionFacts) {
+        self.contents().sessions.push(session);
+    }
+
+    /// Process ids of those who are still connected.
+    pub fn connected(&self) -> Vec<i32> {
+        self.contents().sessions.iter().map(|session| session.pid).collect()
     }
 
     /// What the next orders meet, in turn.
@@ -138,6 +153,17 @@ impl Driver for Memory {
         Ok(parts.iter().filter_map(|part| contents.blockers.get(&part.oid).cloned()).collect())
     }
 
+    async fn sessions(&self, roles: &[String]) -> Result<Vec<SessionFacts>> {
+        let contents = self.contents();
+        let listed = contents.sessions.iter().filter(|session| roles.contains(&session.role));
+        Ok(listed.cloned().collect())
+    }
+
+    async fn end_sessions(&self, order: &EndOrder) -> Result<Vec<EndAnswer>> {
+        let mut contents = self.contents();
+        Ok(order.sessions.iter().map(|(session, how)| contents.end(order, session, *how)).collect())
+    }
+
     async fn advice(&self) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -189,6 +215,28 @@ impl Dropper for MemoryDropper {
 }
 
 impl Contents {
+    /// Looks again at who it is, as a real server does.
+    fn end(&mut self, order: &EndOrder, session: &SessionFacts, how: How) -> EndAnswer {
+        let same = |other: &SessionFacts| (other.pid, other.started_at) == (session.pid, session.started_at);
+        let is_there = self.sessions.iter().any(|other| same(other) && order.roles.contains(&other.role));
+        let in_the_way = |parts: &[ChunkPart]| {
+            let holds =
+                |part: &ChunkPart| self.blockers.get(&part.oid).is_some_and(|by| by.pid == session.pid);
+            parts.iter().any(holds)
+        };
+        if !is_there || !order.in_the_way_of.as_ref().is_none_or(|(_, parts)| in_the_way(parts)) {
+            return EndAnswer::Passed;
+        }
+        if session.role == "superuser" {
+            return EndAnswer::NotAllowed("permission denied to terminate process".into());
+        }
+        self.blockers.retain(|_, by| by.pid != session.pid);
+        if how == How::Terminate {
+            self.sessions.retain(|other| !same(other));
+        }
+        EndAnswer::Ended
+    }
+
     fn first_blocked(&self, chunks: &[Chunk]) -> Option<String> {
         let parts = chunks.iter().flat_map(|chunk| &chunk.parts);
         parts

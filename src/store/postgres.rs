@@ -15,6 +15,7 @@ use crate::config::ConnectionSettings;
 use crate::problem::{Problem, Result};
 use crate::retention::name::quote_identifier;
 
+pub mod disk;
 pub mod idle;
 pub mod lock;
 pub mod sessions;

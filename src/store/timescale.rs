@@ -12,12 +12,14 @@ use sqlx::postgres::PgConnection;
 use crate::config::StoreConfig;
 use crate::problem::Result;
 use crate::retention::facts::{Blocker, StoreFacts};
+use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, ChunkPart};
 use crate::retention::name::DatasetName;
+use crate::retention::sessions::{SessionFacts, SessionRules, privilege};
 
 use super::postgres::idle::Idle;
-use super::postgres::{self, Server, lock, sessions};
-use super::{Driver, Dropper, RunnerLock, Wanted};
+use super::postgres::{self, Server, disk, lock, sessions};
+use super::{Driver, Dropper, EndAnswer, EndOrder, RunnerLock, Wanted};
 
 mod aggregates;
 mod catalog;
@@ -27,6 +29,7 @@ mod drop;
 mod facts;
 mod hypertables;
 mod native;
+mod size_parts;
 mod sizes;
 
 pub struct Timescale {
@@ -35,13 +38,20 @@ pub struct Timescale {
     /// What the last reading of facts found; droppers need not ask again.
     catalog: Mutex<Option<catalog::Catalog>>,
     lock_timeout: std::time::Duration,
+    sessions: SessionRules,
 }
 
 impl Timescale {
     pub fn new(config: &StoreConfig) -> Result<Self> {
         let server = Server::new(&config.connection)?;
         let idle = Idle::new(server.clone());
-        Ok(Self { server, idle, catalog: Mutex::new(None), lock_timeout: config.execution.lock_timeout })
+        Ok(Self {
+            server,
+            idle,
+            catalog: Mutex::new(None),
+            lock_timeout: config.execution.lock_timeout,
+            sessions: config.sessions.clone(),
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, Option<catalog::Catalog>> {
@@ -64,6 +74,24 @@ impl Driver for Timescale {
         let bytes = sizes::of_database(&mut session).await?;
         self.idle.give_back(session);
         Ok(bytes)
+    }
+
+    async fn disk(&self) -> Result<Option<DiskFacts>> {
+        let mut session = self.idle.take("reader").await?;
+        postgres::begin_snapshot(&mut session).await?;
+        let facts = disk::facts(&mut session).await?;
+        postgres::rollback(&mut session).await;
+        self.idle.give_back(session);
+        Ok(Some(facts))
+    }
+
+    async fn size_parts(&self, datasets: &[DatasetName]) -> Result<Vec<(DatasetName, SizeParts)>> {
+        let mut session = self.idle.take("reader").await?;
+        postgres::begin_snapshot(&mut session).await?;
+        let parts = size_parts::read(&mut session, datasets).await?;
+        postgres::rollback(&mut session).await;
+        self.idle.give_back(session);
+        Ok(parts)
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
@@ -89,11 +117,34 @@ impl Driver for Timescale {
 
     async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>> {
         let mut session = self.idle.take("reader").await?;
-        let mut relations: Vec<u32> = parts.iter().map(|part| part.oid).collect();
-        relations.extend(dependencies::referenced_oids(&mut session, dataset).await?);
-        let blockers = sessions::holding_locks_on(&mut session, &relations).await?;
+        let relations = locked_by_a_drop(&mut session, dataset, parts).await?;
+        let blockers = sessions::blockers::holding_locks_on(&mut session, &relations).await?;
         self.idle.give_back(session);
         Ok(blockers)
+    }
+
+    async fn sessions(&self, roles: &[String]) -> Result<Vec<SessionFacts>> {
+        let mut session = self.idle.take("reader").await?;
+        let mut sessions = sessions::list::of_roles(&mut session, roles).await?;
+        if !sessions.is_empty() {
+            let drops = dependencies::other_drops(&mut session).await?;
+            for session in &mut sessions {
+                session.drops_chunks = drops.iter().any(|drop| drop.pid == session.pid);
+            }
+        }
+        self.idle.give_back(session);
+        Ok(sessions)
+    }
+
+    async fn end_sessions(&self, order: &EndOrder) -> Result<Vec<EndAnswer>> {
+        let mut session = self.idle.take("reader").await?;
+        let relations = match &order.in_the_way_of {
+            Some((dataset, parts)) => Some(locked_by_a_drop(&mut session, dataset, parts).await?),
+            None => None,
+        };
+        let answers = sessions::end::end(&mut session, order, relations.as_deref()).await?;
+        self.idle.give_back(session);
+        Ok(answers)
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
@@ -106,9 +157,24 @@ impl Driver for Timescale {
                     .into(),
             );
         }
+        let roles = sessions::list::roles(&mut session, &self.sessions.roles).await?;
+        let (us, sees) = (&catalog.connection, catalog.sees_other_sessions);
+        advice.extend(privilege::advice(&self.sessions, &roles, us, sees));
         self.idle.give_back(session);
         Ok(advice)
     }
+}
+
+/// Everything that a drop of these parts locks in ACCESS EXCLUSIVE mode: a foreign key's triggers lie on
+/// the table that it references.
+async fn locked_by_a_drop(
+    connection: &mut PgConnection,
+    dataset: &DatasetName,
+    parts: &[ChunkPart],
+) -> Result<Vec<u32>> {
+    let mut relations: Vec<u32> = parts.iter().map(|part| part.oid).collect();
+    relations.extend(dependencies::referenced_oids(connection, dataset).await?);
+    Ok(relations)
 }
 
 /// Begins a snapshot, runs nothing on a server without the extension, and tells what the catalog is like.

@@ -23,8 +23,10 @@ use crate::store::Driver;
 
 use super::execute::{self, Executed, Progress, Setting};
 use super::gather::{self, our_now};
+use super::measure::Measuring;
 use super::past;
 use super::queue::Queue;
+use super::sessions::Sessions;
 use super::settle;
 
 /// What shall be dropped.
@@ -72,18 +74,27 @@ impl Pass {
         }
         self.begin(run, plan_id, &facts).await?;
         let mut report = self.new_report(run, plan_id, &plan, &facts, drifts);
+        let measuring = self.measuring(&facts);
+        let before = measuring.before(&plan, &self.stop).await;
+        let sessions = Arc::new(self.sessions(run));
+        sessions.look().await;
         let executed = match settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await {
             Ok(settled) => {
                 report.settled = settled;
-                self.execute(run, &plan, &facts, override_caps, lock).await
+                self.execute(run, &plan, &facts, override_caps, lock, &sessions).await
             }
             // While nobody knows what became of those chunks, their bytes could be counted twice.
             Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
         };
         self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
+        measuring.after(before, &plan, &mut report, &self.stop).await;
+        report.sessions = sessions.report();
         report.past_runs = past::runs_before(&self.state, &self.config.name, Some(run.0)).await;
-        report.bytes_after = self.driver.total_bytes().await.unwrap_or(None);
         Ok(self.finish(run, began, report).await)
+    }
+
+    fn measuring<'a>(&'a self, facts: &'a StoreFacts) -> Measuring<'a> {
+        Measuring { driver: self.driver.as_ref(), state: &self.state, config: &self.config, facts }
     }
 
     /// Checks a saved plan against the store and compares it with the facts.
@@ -147,6 +158,11 @@ impl Pass {
         }
     }
 
+    fn sessions(&self, run: RunId) -> Sessions {
+        let (driver, state) = (Arc::clone(&self.driver), Arc::clone(&self.state));
+        Sessions::new(driver, state, run, &self.config, Arc::clone(&self.progress))
+    }
+
     async fn execute(
         &self,
         run: RunId,
@@ -154,6 +170,7 @@ impl Pass {
         facts: &StoreFacts,
         override_caps: bool,
         lock: Box<dyn crate::store::RunnerLock>,
+        sessions: &Arc<Sessions>,
     ) -> Executed {
         let mut builder = Queue::builder(self.config.execution.attempts);
         for dataset in plan.allowed(override_caps) {
@@ -173,6 +190,7 @@ impl Pass {
             lock,
             stop: self.stop.clone(),
             progress: Arc::clone(&self.progress),
+            sessions: Arc::clone(sessions),
         };
         execute::execute(setting, builder.build(), self.config.execution.parallelism).await
     }

@@ -5,6 +5,7 @@
 //! Invariant: no chunk is touched without an intent on disk, and every intent gets its outcome here or,
 //! where nobody can know it now, when the next run settles it.
 
+pub mod blockers;
 mod outcome;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::{Problem, Result};
+use crate::report::sessions::EndedSession;
 use crate::report::{ItemOutcome, ItemReport};
 use crate::retention::facts::Hold;
 use crate::retention::guard;
@@ -25,6 +27,7 @@ use crate::state::{Intent, IntentPart, RunId, State};
 use crate::store::{Driver, DropOrder, Dropper, RunnerLock};
 
 use super::queue::{Batch, Item, Next, Queue};
+use super::sessions::Sessions;
 
 /// Everything that the workers share.
 pub struct Execution {
@@ -42,11 +45,15 @@ pub struct Execution {
     changed: Notify,
     stop: CancellationToken,
     progress: Arc<dyn Progress>,
+    sessions: Arc<Sessions>,
 }
 
 /// Told after every chunk, for a progress bar.
 pub trait Progress: Send + Sync {
     fn chunk_ended(&self, item: &ItemReport);
+
+    /// Told before a session is ended.
+    fn session_ends(&self, _session: &EndedSession) {}
 }
 
 /// No bar.
@@ -67,6 +74,7 @@ pub struct Setting {
     pub lock: Box<dyn RunnerLock>,
     pub stop: CancellationToken,
     pub progress: Arc<dyn Progress>,
+    pub sessions: Arc<Sessions>,
 }
 
 /// What became of every chunk of the queue, by lane, and why the run stopped early.
@@ -78,6 +86,7 @@ pub struct Executed {
 /// Works the queue off with this many connections.
 pub async fn execute(setting: Setting, queue: Queue, parallelism: usize) -> Executed {
     let execution = Arc::new(Execution::new(setting, queue));
+    execution.clear_the_way().await;
     let mut workers: JoinSet<()> = (0..parallelism.max(1)).map(|_| Arc::clone(&execution).work()).collect();
     // Whichever ends first is heard first: the others wait for chunks that a dead worker has in hand.
     while let Some(ended) = workers.join_next().await {
@@ -107,6 +116,7 @@ impl Execution {
             changed: Notify::new(),
             stop: setting.stop,
             progress: setting.progress,
+            sessions: setting.sessions,
         }
     }
 

@@ -5,15 +5,16 @@
 //! for the first chunk of a batch alone: batches that wait for each of their chunks never finish under a
 //! busy reader (20 chunks per transaction livelocked in the measurements that this follows).
 
+mod item;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
-
 use crate::retention::plan::{ChunkPlan, DatasetPlan};
 use crate::retention::time_axis::TimeAxis;
-use crate::state::IntentId;
 use crate::store::Dropped;
+
+pub use item::Item;
 
 /// No transaction drops more relations than this: their locks fill a table that all sessions share.
 const MOST_RELATIONS: usize = 64;
@@ -28,18 +29,6 @@ const CALM_AFTER: u32 = 20;
 /// plan that becomes invalid while it is made is made once more.
 const REST_FOR_EACH_CHUNK: Duration = Duration::from_micros(50);
 const FIRST_BATCH: usize = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// One chunk on its way.
-#[derive(Debug)]
-pub struct Item {
-    pub plan: ChunkPlan,
-    /// Written before the first try.
-    pub intent: Option<IntentId>,
-    pub tries: u32,
-    pauses: ExponentialBackoff,
-}
 
 /// Chunks of one dataset, to be tried in one transaction.
 #[derive(Debug)]
@@ -99,6 +88,10 @@ impl Queue {
 
     pub fn lane(&self, index: usize) -> &Lane {
         &self.lanes[index]
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.lanes.iter().all(Lane::is_empty)
     }
 
     pub fn next(&mut self, now: Instant) -> Next {
@@ -240,7 +233,7 @@ impl Lane {
     /// Answers with the chunk if its tries are used up.
     fn try_later(&mut self, mut item: Item, now: Instant) -> Option<Item> {
         item.tries += 1;
-        let Some(pause) = item.pauses.next() else { return Some(item) };
+        let Some(pause) = item.pause(now) else { return Some(item) };
         self.again.push((now + pause, item));
         None
     }
@@ -277,13 +270,8 @@ pub struct QueueBuilder {
 impl QueueBuilder {
     /// Adds what goes of a dataset. `locks_others`: a drop locks tables that this one references.
     pub fn add(&mut self, plan: &DatasetPlan, locks_others: bool, protect_aggregates: bool) {
-        let pauses = ExponentialBuilder::default()
-            .with_jitter()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .with_max_times(self.attempts.saturating_sub(1) as usize);
-        let item =
-            |chunk: &ChunkPlan| Item { plan: chunk.clone(), intent: None, tries: 0, pauses: pauses.build() };
+        let pauses = item::pauses(self.attempts);
+        let item = |chunk: &ChunkPlan| Item::new(chunk, pauses);
         self.lanes.push(Lane {
             dataset: plan.name.clone(),
             axis: plan.axis.clone(),

@@ -3,7 +3,8 @@
 use timesweep::problem::Kind;
 use timesweep::retention::model::Chunk;
 use timesweep::retention::name::RelationName;
-use timesweep::store::{Change, DropFailure, DropOrder, Dropper, Wanted};
+use timesweep::retention::sessions::{How, SessionFacts};
+use timesweep::store::{Change, DropFailure, DropOrder, Dropper, EndAnswer, EndOrder, Wanted};
 
 use super::ground::{Ground, chunks, facts, order, t, table};
 
@@ -31,6 +32,9 @@ on_every_ground! {
     only_the_first_chunk_is_waited_for
     a_second_runner_is_busy_until_the_first_one_has_ended
     a_chunk_is_still_there_only_by_its_object_id_and_its_name
+    sessions_of_the_listed_roles_are_told_and_those_of_others_are_not
+    a_session_is_ended_only_while_it_is_the_same_one_and_of_a_listed_role
+    whoever_is_in_the_way_is_ended_only_while_it_is_there
 }
 
 /// Sizes and estimates may change at any time on a real server.
@@ -161,4 +165,69 @@ async fn a_chunk_is_still_there_only_by_its_object_id_and_its_name(ground: &mut 
     let answer = ground.driver().still_there(&asked).await.expect("an answer");
     assert_eq!(answer, [false, true, false, false]);
     assert_eq!(ground.driver().still_there(&[]).await.expect("an answer"), Vec::<bool>::new());
+}
+
+/// Clients of this role that are none of ours; a server may have processes of its own under that role.
+async fn others(ground: &dyn Ground, role: &str) -> Vec<SessionFacts> {
+    let mut sessions = ground.driver().sessions(&[role.to_owned()]).await.expect("sessions");
+    sessions.retain(|session| !session.ours && session.backend.as_deref() == Some("client backend"));
+    sessions
+}
+
+async fn end(ground: &dyn Ground, session: &SessionFacts, role: &str, way: Option<&Chunk>) -> EndAnswer {
+    let order = EndOrder {
+        sessions: vec![(session.clone(), How::Terminate)],
+        roles: vec![role.to_owned()],
+        in_the_way_of: way.map(|chunk| (t(), chunk.parts.clone())),
+    };
+    let answers = ground.driver().end_sessions(&order).await.expect("an answer");
+    assert_eq!(answers.len(), 1);
+    answers[0].clone()
+}
+
+async fn sessions_of_the_listed_roles_are_told_and_those_of_others_are_not(ground: &mut dyn Ground) {
+    let role = ground.connect().await;
+    let sessions = others(ground, &role).await;
+    assert_eq!(sessions.len(), 1, "{sessions:?}");
+    let session = &sessions[0];
+    assert_eq!(session.role, role);
+    assert!(session.started_at.is_some() && session.in_our_database && !session.drops_chunks);
+    let driver = ground.driver();
+    assert!(driver.sessions(&["nobody".into()]).await.expect("sessions").is_empty());
+    assert!(driver.sessions(&[role.to_uppercase()]).await.expect("sessions").is_empty(), "letter by letter");
+    assert!(driver.sessions(&[]).await.expect("sessions").is_empty());
+}
+
+async fn a_session_is_ended_only_while_it_is_the_same_one_and_of_a_listed_role(ground: &mut dyn Ground) {
+    let role = ground.connect().await;
+    let session = others(ground, &role).await.remove(0);
+    // As if the process had ended and another session had got its number.
+    let started_at = session.started_at.map(|at| at - 1);
+    let earlier = SessionFacts { started_at, ..session.clone() };
+    assert_eq!(end(ground, &earlier, &role, None).await, EndAnswer::Passed);
+    let unknown = SessionFacts { started_at: None, ..session.clone() };
+    assert_eq!(end(ground, &unknown, &role, None).await, EndAnswer::Passed);
+    assert_eq!(end(ground, &session, "nobody", None).await, EndAnswer::Passed);
+    assert_eq!(others(ground, &role).await.len(), 1, "it is still there");
+    assert_eq!(end(ground, &session, &role, None).await, EndAnswer::Ended);
+    assert!(others(ground, &role).await.is_empty());
+    assert_eq!(end(ground, &session, &role, None).await, EndAnswer::Passed, "it is gone");
+}
+
+async fn whoever_is_in_the_way_is_ended_only_while_it_is_there(ground: &mut dyn Ground) {
+    let before = chunks(ground).await;
+    let role = ground.connect().await;
+    let idle = others(ground, &role).await.remove(0);
+    ground.lock(&before[1]).await;
+    let holder = ground.driver().blockers(&t(), &before[1].parts).await.expect("blockers").remove(0).pid;
+    let both = others(ground, &role).await;
+    let reader = both.iter().find(|session| session.pid == holder).expect("the holder").clone();
+    assert_eq!(end(ground, &idle, &role, Some(&before[1])).await, EndAnswer::Passed, "not in the way");
+    assert_eq!(end(ground, &reader, &role, Some(&before[0])).await, EndAnswer::Passed, "elsewhere");
+    assert_eq!(end(ground, &reader, &role, Some(&before[1])).await, EndAnswer::Ended);
+    let left: Vec<i32> = others(ground, &role).await.iter().map(|session| session.pid).collect();
+    assert_eq!(left, [idle.pid]);
+    let order = order(ground, &before[1..2]).await;
+    let mut dropper = ground.driver().open_dropper().await.expect("a session");
+    assert_eq!(until_free(dropper.as_mut(), &order).await, Ok(1), "the way is free");
 }

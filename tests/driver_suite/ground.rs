@@ -23,6 +23,9 @@ pub trait Ground: Send + Sync {
     async fn lock(&mut self, chunk: &Chunk);
 
     async fn release(&mut self);
+
+    /// Another session, which does nothing until the end; answers with its role.
+    async fn connect(&mut self) -> String;
 }
 
 pub fn t() -> DatasetName {

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use timesweep::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, StoreFacts};
 use timesweep::retention::model::{ByteCount, Chunk, ChunkPart, PartState, StoreIdentity};
 use timesweep::retention::name::RelationName;
+use timesweep::retention::sessions::SessionFacts;
 use timesweep::retention::time_axis::{TimeKind, TimeRange};
 use timesweep::store::Driver;
 use timesweep::store::memory::Memory;
@@ -78,6 +79,23 @@ fn dataset(name: &str, first: u32, count: u32) -> DatasetFacts {
     }
 }
 
+fn session(pid: i32) -> SessionFacts {
+    SessionFacts {
+        pid,
+        started_at: Some(i64::from(pid)),
+        role: "app".into(),
+        backend: Some("client backend".into()),
+        in_our_database: true,
+        ours: false,
+        drops_chunks: false,
+        application: String::new(),
+        address: None,
+        state: Some("idle".into()),
+        statement: String::new(),
+        since_seconds: 0,
+    }
+}
+
 #[async_trait]
 impl Ground for InMemory {
     fn driver(&self) -> Arc<dyn Driver> {
@@ -106,7 +124,13 @@ impl Ground for InMemory {
             statement: "SELECT".into(),
         };
         self.store.block(oid, by);
+        self.store.connect(session(1));
         self.locked.push(oid);
+    }
+
+    async fn connect(&mut self) -> String {
+        self.store.connect(session(2));
+        "app".into()
     }
 
     async fn release(&mut self) {

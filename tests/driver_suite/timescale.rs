@@ -16,6 +16,7 @@ pub struct OnTimescale {
     database: TestDatabase,
     driver: Arc<dyn Driver>,
     reader: Option<PgConnection>,
+    others: Vec<PgConnection>,
 }
 
 impl OnTimescale {
@@ -30,7 +31,7 @@ impl OnTimescale {
         let text = format!("[stores.main]\nurl = {{ file = {:?} }}", url.display().to_string());
         let config = Config::parse(&text, "test", &Machine).expect("a configuration");
         let driver = store::open(&config.stores[0]).expect("a driver");
-        Self { database, driver, reader: None }
+        Self { database, driver, reader: None, others: Vec::new() }
     }
 }
 
@@ -60,6 +61,11 @@ impl Ground for OnTimescale {
         let read = format!("SELECT count(*) FROM {}", chunk.parts[0].relation);
         reader.execute(AssertSqlSafe(read)).await.expect("read");
         self.reader = Some(reader);
+    }
+
+    async fn connect(&mut self) -> String {
+        self.others.push(self.database.connect().await);
+        "postgres".into()
     }
 
     async fn release(&mut self) {

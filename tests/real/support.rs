@@ -13,23 +13,34 @@ use tempfile::TempDir;
 pub struct TestDatabase {
     pub url: String,
     pub name: String,
+    server: String,
     folder: TempDir,
     roles: Mutex<Vec<String>>,
 }
 
 impl TestDatabase {
     pub async fn new() -> Self {
-        let database = Self::without_extension().await;
+        Self::on(&server_url()).await
+    }
+
+    /// On another server than the one that the tests share.
+    pub async fn on(server: &str) -> Self {
+        let database = Self::empty_on(server).await;
         database.run("SET client_min_messages = warning; CREATE EXTENSION timescaledb").await;
         database
     }
 
     pub async fn without_extension() -> Self {
+        Self::empty_on(&server_url()).await
+    }
+
+    async fn empty_on(server: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
-        let mut admin = connect(&server_url()).await;
+        let mut admin = connect(server).await;
         run(&mut admin, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
         let folder = tempfile::tempdir().expect("a folder for the test");
-        Self { url: url_of(&name), name, folder, roles: Mutex::default() }
+        let (url, server) = (url_on(server, &name), server.to_owned());
+        Self { url, name, server, folder, roles: Mutex::default() }
     }
 
     /// A role of this test alone, with the password `secret`; its name ends in `suffix`.
@@ -48,7 +59,7 @@ impl TestDatabase {
 
     /// Another database of the same name in its place.
     pub async fn make_again(&self) {
-        let mut admin = connect(&server_url()).await;
+        let mut admin = connect(&self.server).await;
         run(&mut admin, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
         run(&mut admin, &format!("CREATE DATABASE {} TEMPLATE template0", self.name)).await;
         self.run("SET client_min_messages = warning; CREATE EXTENSION timescaledb").await;
@@ -56,7 +67,7 @@ impl TestDatabase {
 
     /// Runs statements in the server's own database.
     pub async fn run_outside(&self, statements: &str) {
-        run(&mut connect(&server_url()).await, statements).await;
+        run(&mut connect(&self.server).await, statements).await;
     }
 
     pub async fn connect(&self) -> PgConnection {
@@ -127,13 +138,13 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let name = self.name.clone();
+        let (name, server) = (self.name.clone(), self.server.clone());
         let roles = std::mem::take(self.roles.get_mut().expect("the roles"));
         let drop_it = move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
-                let mut admin = connect(&server_url()).await;
+                let mut admin = connect(&server).await;
                 let statement = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 let _ = admin.execute(AssertSqlSafe(statement)).await;
                 for role in roles {
@@ -183,9 +194,19 @@ pub fn server_url() -> String {
         .expect("TIMESWEEP_TEST_POSTGRES_URL is not set; start the tests with dev/test")
 }
 
+/// The test server's data folder, as this machine sees it.
+pub fn server_folder() -> PathBuf {
+    let folder = std::env::var("TIMESWEEP_TEST_POSTGRES_FOLDER")
+        .expect("TIMESWEEP_TEST_POSTGRES_FOLDER is not set; eval \"$(dev/testbed env)\"");
+    folder.into()
+}
+
 /// The test server's address with another database.
 pub fn url_of(database: &str) -> String {
-    let server = server_url();
+    url_on(&server_url(), database)
+}
+
+fn url_on(server: &str, database: &str) -> String {
     let (base, _) = server.rsplit_once('/').expect("the url ends in /database");
     format!("{base}/{database}")
 }

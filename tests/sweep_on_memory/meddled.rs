@@ -7,10 +7,14 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use timesweep::problem::{Problem, Result};
 use timesweep::retention::facts::{Blocker, StoreFacts};
+use timesweep::retention::measured::{DiskFacts, SizeParts};
 use timesweep::retention::model::{ByteCount, ChunkPart};
 use timesweep::retention::name::DatasetName;
+use timesweep::retention::sessions::SessionFacts;
 use timesweep::store::memory::Memory;
-use timesweep::store::{Driver, DropFailure, DropOrder, Dropped, Dropper, RunnerLock, Wanted};
+use timesweep::store::{
+    Driver, DropFailure, DropOrder, Dropped, Dropper, EndAnswer, EndOrder, RunnerLock, Wanted,
+};
 
 type Answer = dyn Fn(&DropOrder) -> Option<DropFailure> + Send + Sync;
 type Deed = dyn Fn(usize) -> BoxFuture<'static, ()> + Send + Sync;
@@ -29,6 +33,10 @@ pub struct Meddled {
     /// Asking whether a chunk is still there fails so often.
     pub mute: Arc<AtomicUsize>,
     pub orders: Arc<AtomicUsize>,
+    /// Nothing about disks and sizes can be read.
+    pub no_sizes: bool,
+    /// The store has a disk, and its size is told late, so many questions after it changed.
+    pub late_size: Option<(ByteCount, Arc<AtomicUsize>)>,
 }
 
 impl Meddled {
@@ -41,6 +49,8 @@ impl Meddled {
             no_facts: false,
             mute: Arc::new(AtomicUsize::new(0)),
             orders: Arc::new(AtomicUsize::new(0)),
+            no_sizes: false,
+            late_size: None,
         }
     }
 }
@@ -55,7 +65,32 @@ impl Driver for Meddled {
     }
 
     async fn total_bytes(&self) -> Result<Option<ByteCount>> {
+        if self.no_sizes {
+            return Err(Problem::unreachable("cannot measure the database"));
+        }
+        if let Some((early, left)) = &self.late_size
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+        {
+            return Ok(Some(*early));
+        }
         self.inner.total_bytes().await
+    }
+
+    async fn disk(&self) -> Result<Option<DiskFacts>> {
+        if self.no_sizes {
+            return Err(Problem::unreachable("cannot ask the server about its disk"));
+        }
+        if self.late_size.is_some() {
+            return Ok(Some(DiskFacts::default()));
+        }
+        self.inner.disk().await
+    }
+
+    async fn size_parts(&self, datasets: &[DatasetName]) -> Result<Vec<(DatasetName, SizeParts)>> {
+        if self.no_sizes {
+            return Err(Problem::busy("cannot measure tables: a lock is held for too long"));
+        }
+        self.inner.size_parts(datasets).await
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
@@ -76,6 +111,14 @@ impl Driver for Meddled {
 
     async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>> {
         self.inner.blockers(dataset, parts).await
+    }
+
+    async fn sessions(&self, roles: &[String]) -> Result<Vec<SessionFacts>> {
+        self.inner.sessions(roles).await
+    }
+
+    async fn end_sessions(&self, order: &EndOrder) -> Result<Vec<EndAnswer>> {
+        self.inner.end_sessions(order).await
     }
 
     async fn advice(&self) -> Result<Vec<String>> {

@@ -265,3 +265,37 @@ fn a_file_that_cannot_be_read_is_named() {
          hint: name another one with --config; example.toml shows every setting"
     );
 }
+
+#[test]
+fn a_disk_setting_that_cannot_be_followed_is_named() {
+    check_faults(&[
+        (
+            "[disk]\nsource = \"ssh\"",
+            "t.toml, line 4: `source` of [disk]: there is no `ssh`; it is one of auto, local, sql, command\nhint: the names known there: auto, local, sql, command",
+        ),
+        (
+            "[disk]\nsource = \"command\"",
+            "t.toml, line 3: [disk] has no `command`\nhint: add command = [\"ssh\", \"db1\", \"timesweep\", \"disk\", \"--output\", \"json\"]",
+        ),
+        (
+            "[disk]\ncommand = \"ssh db1 df\"",
+            "t.toml, line 4: `command` of [disk] has to be a list of texts: a program and its arguments, and it is text",
+        ),
+        (
+            "[disk]\ncommand = []",
+            "t.toml, line 4: `command` of [disk] has to be a list of texts: a program and its arguments",
+        ),
+        (
+            "[disk]\ncommand = [\"ssh\", 1]",
+            "t.toml, line 4: `command` of [disk] has to be a list of texts: a program and its arguments",
+        ),
+        (
+            "[disk]\ndata_folder = \"data\"",
+            "t.toml, line 4: `data_folder` of [disk]: `data` is not an absolute path\nhint: write for example /var/lib/postgresql/17/main",
+        ),
+        (
+            "[disk]\ntime_limit = \"2 days\"",
+            "t.toml, line 4: `time_limit` of [disk]: `2 days` is outside of 1 s to 1 hour",
+        ),
+    ]);
+}

@@ -46,6 +46,23 @@ CREATE TABLE outcome (
     settled_by INTEGER REFERENCES run (number)  -- the later run that found out, for a run that was cut off
 ) STRICT;
 
+-- Sessions of others that a run was about to end; what became of each stands in its report.
+CREATE TABLE session_ending (
+    id            INTEGER PRIMARY KEY,
+    run           INTEGER NOT NULL REFERENCES run (number),
+    at            INTEGER NOT NULL,
+    pid           INTEGER NOT NULL,
+    role          TEXT NOT NULL,
+    application   TEXT NOT NULL,
+    address       TEXT,
+    statement     TEXT NOT NULL,
+    since_seconds INTEGER NOT NULL,
+    how           TEXT NOT NULL CHECK (how IN ('cancel', 'terminate')),
+    in_the_way_of TEXT  -- a chunk; null where all sessions of a role were ended
+) STRICT;
+
+CREATE INDEX session_ending_of_run ON session_ending (run);
+
 -- The journal is append-only: not even our own statements can change what was written.
 CREATE TRIGGER run_stays BEFORE UPDATE ON run
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
@@ -62,6 +79,11 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER outcome_stays BEFORE UPDATE ON outcome
 BEGIN SELECT RAISE(ABORT, 'intent ' || OLD.intent || ' has the outcome "' || OLD.kind || '" already'); END;
 CREATE TRIGGER outcome_is_kept BEFORE DELETE ON outcome
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+
+CREATE TRIGGER session_ending_stays BEFORE UPDATE ON session_ending
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER session_ending_is_kept BEFORE DELETE ON session_ending
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 
 CREATE TABLE hold (
@@ -97,4 +119,16 @@ CREATE TABLE size_sample (
     bytes          INTEGER NOT NULL CHECK (bytes >= 0),
     chunks         INTEGER NOT NULL CHECK (chunks >= 0),
     PRIMARY KEY (system, database_oid, dataset_schema, dataset_name, at)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE disk_sample (
+    system    TEXT NOT NULL,
+    path      TEXT NOT NULL,  -- where the file system is mounted
+    at        INTEGER NOT NULL,
+    store     TEXT NOT NULL,
+    size      INTEGER NOT NULL CHECK (size >= 0),
+    used      INTEGER NOT NULL CHECK (used >= 0),
+    freed     INTEGER NOT NULL CHECK (freed >= 0),  -- by all runs until then
+    after_run INTEGER NOT NULL CHECK (after_run IN (0, 1)),
+    PRIMARY KEY (system, path, at)
 ) STRICT, WITHOUT ROWID;

@@ -105,3 +105,32 @@ async fn size_samples_are_one_series_per_database_and_dataset() {
     assert_eq!(state.size_samples(&identity(), 3).await.expect("samples"), [sample("a", 3, 8)]);
     assert_eq!(state.size_samples(&recreated, 0).await.expect("samples"), [other]);
 }
+
+#[tokio::test]
+async fn disk_samples_are_one_series_per_cluster_and_file_system() {
+    use crate::retention::estimate::forecast::Sample;
+    let state = State::in_memory().await.expect("open");
+    let sample = |system: &str, path: &str, at, used| DiskSample {
+        store: StoreName("vm7".into()),
+        system: system.into(),
+        path: path.into(),
+        sample: Sample { at, size: 100, used, freed: 7, after_run: at % 2 == 0 },
+    };
+    let other = sample("8", NASTY, 2, 1);
+    state
+        .add_disk_samples(&[
+            sample("7", "/b", 2, 5),
+            sample("7", NASTY, 3, 7),
+            sample("7", NASTY, 1, 6),
+            other.clone(),
+        ])
+        .await
+        .expect("add");
+    state.add_disk_samples(&[sample("7", NASTY, 3, 8)]).await.expect("replace");
+    state.add_disk_samples(&[]).await.expect("nothing");
+    let mut all = state.disk_samples("7", i64::MIN).await.expect("samples");
+    all.sort_by_key(|sample| (sample.path.len(), sample.sample.at));
+    assert_eq!(all, [sample("7", "/b", 2, 5), sample("7", NASTY, 1, 6), sample("7", NASTY, 3, 8)]);
+    assert_eq!(state.disk_samples("7", 3).await.expect("samples"), [sample("7", NASTY, 3, 8)]);
+    assert_eq!(state.disk_samples("8", 0).await.expect("samples"), [other]);
+}

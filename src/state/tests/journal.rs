@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::problem::Kind;
+use crate::retention::sessions::How;
 
 const DROPPED: Outcome = Outcome::Dropped { bytes: Some(ByteCount(7)) };
 
@@ -259,4 +260,39 @@ async fn the_journal_cannot_be_changed_by_any_statement() {
     ] {
         assert!(state.file.execute(sqlx::query(statement)).await.is_err(), "{statement}");
     }
+}
+
+#[tokio::test]
+async fn whom_a_run_ends_is_written_before_and_never_changed() {
+    let state = State::in_memory().await.expect("open");
+    let run = begun(&state).await;
+    let ending = SessionEnding {
+        pid: 42,
+        role: NASTY.into(),
+        application: NASTY.into(),
+        address: None,
+        statement: NASTY.into(),
+        since_seconds: -1,
+        how: How::Terminate,
+        in_the_way_of: None,
+    };
+    let other = SessionEnding {
+        how: How::Cancel,
+        address: Some("::1".into()),
+        in_the_way_of: Some(NASTY.into()),
+        ..ending.clone()
+    };
+    state.write_session_endings(run, &[ending.clone(), other.clone()], 1).await.expect("written");
+    state.write_session_endings(run, &[], 2).await.expect("nothing to write");
+    state.write_session_endings(run, std::slice::from_ref(&ending), 2).await.expect("written");
+    let read = state.session_endings(run).await.expect("read");
+    assert_eq!(read, [ending.clone(), other, ending.clone()]);
+    let unknown = RunId(Uuid::now_v7());
+    let refused = state.write_session_endings(unknown, &[ending], 3).await.expect_err("unknown run");
+    assert_eq!(refused.kind, Kind::Refused);
+    for change in ["UPDATE session_ending SET pid = 1", "DELETE FROM session_ending"] {
+        let changed = state.file.execute(sqlx::query(change)).await;
+        assert!(changed.is_err(), "{change}");
+    }
+    assert_eq!(state.session_endings(run).await.expect("read").len(), 3);
 }

@@ -16,7 +16,7 @@ use crate::problem::{Kind, Problem, Result};
 use crate::store::RunnerLock;
 
 /// "time", "swee" as two 32-bit numbers: the key of every timesweep run on a database.
-const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
+pub const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
 
 /// After this long without an answer the lock counts as lost.
 const VERIFY_LIMIT: Duration = Duration::from_secs(30);
@@ -33,7 +33,8 @@ const HOLDER: &str = "SELECT a.pid, coalesce(a.usename, '?')::text AS role, a.ap
 pub struct AdvisoryLock {
     session: PgConnection,
     backend: i32,
-    lost: bool,
+    /// Why, for whoever asks next: several workers ask, and any of them may be the first to tell.
+    lost: Option<Problem>,
 }
 
 /// Takes the lock, or ends as busy with the holder's name. Behind a transaction pooler it is refused: a
@@ -53,7 +54,7 @@ pub async fn take(server: &Server, idle: &Idle, run: &str) -> Result<AdvisoryLoc
         .await
         .map_err(|error| read_failed("take the runner's lock", &error))?;
     if row.get::<bool, _>(0) {
-        return Ok(AdvisoryLock { session, backend: row.get(1), lost: false });
+        return Ok(AdvisoryLock { session, backend: row.get(1), lost: None });
     }
     Err(held_by_another(&mut session).await)
 }
@@ -83,19 +84,23 @@ async fn held_by_another(session: &mut PgConnection) -> Problem {
 #[async_trait]
 impl RunnerLock for AdvisoryLock {
     async fn verify(&mut self) -> Result<()> {
-        if self.lost {
-            return Err(lost("it was lost before"));
+        if let Some(why) = &self.lost {
+            return Err(why.clone());
         }
         // Until there is an answer: a question that was given up leaves the session unusable. It is not
         // asked again, and ends with the run.
-        self.lost = true;
-        match tokio::time::timeout(VERIFY_LIMIT, backend(&mut self.session)).await {
-            Ok(Ok(backend)) if backend == self.backend => self.lost = false,
-            Ok(Ok(_)) => return Err(lost("its session has ended")),
-            Ok(Err(error)) => return Err(lost("its session has ended").because(&error)),
-            Err(_) => return Err(lost(&no_answer("its session did not answer", VERIFY_LIMIT))),
-        }
-        Ok(())
+        self.lost = Some(lost("its session was left without an answer"));
+        let problem = match tokio::time::timeout(VERIFY_LIMIT, backend(&mut self.session)).await {
+            Ok(Ok(backend)) if backend == self.backend => {
+                self.lost = None;
+                return Ok(());
+            }
+            Ok(Ok(_)) => lost("its session has ended"),
+            Ok(Err(error)) => lost("its session has ended").because(&error),
+            Err(_) => lost(&no_answer("its session did not answer", VERIFY_LIMIT)),
+        };
+        self.lost = Some(problem.clone());
+        Err(problem)
     }
 }
 

@@ -1,39 +1,27 @@
-//! Who else is at work in this database: sessions that hold locks on given relations.
+//! Who else is at work in this database: who holds locks on given relations (`blockers`), who is connected
+//! under given roles (`list`), and the one place where a session is ended (`end`).
 
-use sqlx::postgres::PgConnection;
-use sqlx::postgres::types::Oid;
+pub mod blockers;
+pub mod end;
+pub mod list;
 
-use super::{column, read_failed};
-use crate::problem::Result;
-use crate::retention::facts::Blocker;
+/// True for a session of ours, of this run or another: every connection is named at its start, and the
+/// runner's lock is known by its key, whatever its session calls itself.
+const OURS: &str = "(a.pid = pg_catalog.pg_backend_pid() OR a.application_name LIKE 'timesweep%' \
+     OR a.pid IN (SELECT k.pid FROM pg_catalog.pg_locks k WHERE k.locktype = 'advisory' AND k.objsubid = 2 \
+       AND k.classid::bigint = 1953066341 AND k.objid::bigint = 1937204581 AND k.pid IS NOT NULL))";
 
-const HOLDERS: &str = "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?')::text AS role, \
-     coalesce(a.backend_type, '?') AS backend, coalesce(a.state, '?') AS state, \
-     coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::bigint AS age, \
-     coalesce(pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 120), '?') AS statement \
-     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-     WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY($1) \
-       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
-       AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'timesweep%' ORDER BY a.pid";
+/// When the session began, microseconds since 1970 UTC, exactly.
+const STARTED_AT: &str = "(extract(epoch FROM a.backend_start) * 1000000)::bigint";
 
-/// Sessions that hold any lock on one of these relations, without our own.
-pub async fn holding_locks_on(connection: &mut PgConnection, relations: &[u32]) -> Result<Vec<Blocker>> {
-    let oids: Vec<Oid> = relations.iter().copied().map(Oid).collect();
-    let rows = sqlx::query(HOLDERS)
-        .bind(oids)
-        .fetch_all(connection)
-        .await
-        .map_err(|error| read_failed("look for blockers", &error))?;
-    rows.iter()
-        .map(|row| {
-            Ok(Blocker {
-                pid: column(row, "pid")?,
-                role: column(row, "role")?,
-                backend: column(row, "backend")?,
-                state: column(row, "state")?,
-                age_seconds: column(row, "age")?,
-                statement: column(row, "statement")?,
-            })
-        })
-        .collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::postgres::lock::KEY;
+
+    #[test]
+    fn our_sessions_are_known_by_the_key_of_the_runners_lock() {
+        let key = format!("k.classid::bigint = {} AND k.objid::bigint = {}", KEY.0, KEY.1);
+        assert!(OURS.contains(&key), "{key}");
+    }
 }

@@ -28,10 +28,7 @@ impl Execution {
                 self.queue().went_well(lane, done, stayed, Instant::now());
                 self.finish_all(lane, items, |_| ItemOutcome::Dropped).await
             }
-            Err(DropFailure::Waited(why)) => {
-                let given_up = self.queue().had_to_wait(lane, items, Instant::now());
-                self.report_blocked(lane, given_up, &why).await
-            }
+            Err(DropFailure::Waited(why)) => self.handle_wait(lane, items, &why).await,
             Err(DropFailure::Changed(changes)) => self.handle_changes(lane, items, changes).await,
             Err(DropFailure::Permanent { .. }) if items.len() > 1 => {
                 self.queue().try_alone(lane, items);
@@ -50,6 +47,18 @@ impl Execution {
                 self.settle_unknown(lane, items, &why).await
             }
         }
+    }
+
+    /// The store waited for the first chunk only, so it is the one that somebody is in the way of.
+    async fn handle_wait(&self, lane: usize, mut items: Vec<Item>, why: &str) -> Result<()> {
+        if let Some(first) = items.first_mut()
+            && let Err(problem) = self.deal_with_blockers(lane, first).await
+        {
+            self.queue().try_again(lane, items);
+            return Err(problem);
+        }
+        let given_up = self.queue().had_to_wait(lane, items, Instant::now());
+        self.report_blocked(lane, given_up, why).await
     }
 
     async fn handle_changes(

@@ -1,3 +1,4 @@
+use super::item::LONGEST_PAUSE;
 use super::*;
 use crate::retention::model::StoreName;
 use crate::retention::plan::{Drawing, draw};
@@ -201,4 +202,39 @@ fn no_batch_has_more_relations_than_the_limit() {
         assert!(batch.items.len() * 10 <= MOST_RELATIONS);
         went_well(&mut queue, batch.lane, batch.items.len());
     }
+}
+
+#[test]
+fn a_chunk_is_not_given_up_while_somebodys_patience_runs() {
+    let mut queue = queue(&[dataset("a", 3)], 1);
+    let start = Instant::now();
+    let mut batch = try_next(&mut queue, start);
+    batch.items.truncate(1);
+    batch.items[0].not_given_up_before = Some(start + Duration::from_millis(300));
+    assert!(queue.had_to_wait(batch.lane, batch.items, start).is_empty(), "its only try is used up, and yet");
+    let Next::Wait(Some(ready)) = queue.next(start) else { panic!("it waits") };
+    assert_eq!(ready, start + Duration::from_millis(300));
+    let batch = try_next(&mut queue, ready);
+    assert_eq!(queue.had_to_wait(batch.lane, batch.items, ready).len(), 1, "nobody asked for more");
+}
+
+#[test]
+fn a_chunk_whose_blockers_are_gone_has_all_its_tries_again() {
+    let mut queue = queue(&[dataset("a", 3)], 2);
+    let mut now = Instant::now();
+    let mut tries = 0;
+    let given_up = loop {
+        let mut batch = try_next(&mut queue, now);
+        batch.items.truncate(1);
+        tries += 1;
+        if tries == 2 {
+            batch.items[0].start_over();
+        }
+        let given_up = queue.had_to_wait(batch.lane, batch.items, now);
+        if !given_up.is_empty() {
+            break given_up;
+        }
+        now += LONGEST_PAUSE;
+    };
+    assert_eq!((tries, given_up[0].tries), (4, 4));
 }
