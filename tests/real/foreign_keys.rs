@@ -62,7 +62,7 @@ async fn four_connections_do_not_lock_each_other_out_of_a_table_that_is_referenc
     eventually("all sessions of the run have ended", async || database.number(ours).await == 0).await;
     let during = database.number(rolled_back).await - before;
     assert!(
-        during <= 3,
+        during <= 8,
         "the run reads in a few transactions that it rolls back, and has no other: {during}"
     );
     Ledger::read(&database).await.assert_counts(&weights);

@@ -26,9 +26,10 @@ impl OwnServer {
 
     fn address(&self) -> String {
         let env = self.testbed(&["env"]).output().expect("the testbed");
-        let line = String::from_utf8(env.stdout).expect("text");
-        let (_, url) = line.trim().split_once('=').expect("export NAME=URL");
-        url.to_owned()
+        let lines = String::from_utf8(env.stdout).expect("text");
+        let mut urls =
+            lines.lines().filter_map(|line| line.strip_prefix("export TIMESWEEP_TEST_POSTGRES_URL="));
+        urls.next().expect("the server's address").to_owned()
     }
 
     pub fn testbed(&self, arguments: &[&str]) -> Command {

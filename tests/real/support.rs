@@ -100,7 +100,8 @@ impl TestDatabase {
 
     /// Chunks that a hypertable still has.
     pub async fn chunks(&self, table: &str) -> i64 {
-        self.number(&format!("SELECT count(*) FROM show_chunks('{table}')")).await
+        // show_chunks() fails beside a drop.
+        self.number(&format!("SELECT count(*) FROM pg_inherits WHERE inhparent = '{table}'::regclass")).await
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
