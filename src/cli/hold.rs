@@ -54,6 +54,9 @@ pub async fn hold(common: &Common, verb: HoldVerb) -> Result<u8> {
 
 async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     let name = target::parse(&args.target)?;
+    if args.reason.trim().is_empty() {
+        return Err(Problem::usage("--reason is empty").hint("say why it has to stay; others will read it"));
+    }
     let expires_at = args.until.as_deref().map(until).transpose()?;
     let opened = open::open(common)?;
     // A pin is urgent: a policy for a table that is missing elsewhere does not keep it out.

@@ -44,7 +44,7 @@ pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
     let record = find(&state, args.run.as_deref()).await?.ok_or_else(no_runs)?;
     let endings = state.session_endings(record.run.id).await?;
     state.close().await?;
-    let report = report_of(&record, &endings)?;
+    let report = with_ticket_word(report_of(&record, &endings)?);
     if let Some(file) = &args.html {
         publish::write_page(file, &report, &open::title(common))?;
     }
@@ -76,6 +76,17 @@ fn report_of(record: &RunRecord, endings: &[SessionEnding]) -> Result<Report> {
     serde_json::from_str(&end.report_json).map_err(|error| {
         Problem::usage(format!("the report of run {} is of another version", record.run.id)).because(&error)
     })
+}
+
+/// The ticket gets its last word after the run has ended in the journal, so it is looked at.
+fn with_ticket_word(mut report: Report) -> Report {
+    let Some(ticket) = report.gate.as_mut().and_then(|gate| gate.ticket.as_mut()) else { return report };
+    let line = std::fs::read_to_string(&ticket.path).unwrap_or_default();
+    let word = line.rsplit(',').next().unwrap_or_default().trim();
+    if ticket.after.is_none() && ["dropped", "partial", "failed"].contains(&word) {
+        ticket.after = Some(word.to_owned());
+    }
+    report
 }
 
 fn ended(ending: &SessionEnding) -> String {

@@ -8,7 +8,7 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::document::{Section, Setting};
-use super::schema;
+use super::{nearest, schema};
 use crate::problem::{self, Problem};
 
 /// Where named secrets are read from; tests bring their own.
@@ -43,6 +43,8 @@ struct UrlKind {
     example: &'static str,
     /// Where else its password may be.
     elsewhere: &'static str,
+    /// What may stand behind its `?`; empty where somebody else looks.
+    parameters: &'static [&'static str],
 }
 
 const POSTGRES: UrlKind = UrlKind {
@@ -51,6 +53,26 @@ const POSTGRES: UrlKind = UrlKind {
     no_url: " is not a postgres:// URL",
     example: "write postgres://user@host:5432/database",
     elsewhere: "PGPASSWORD or ~/.pgpass",
+    parameters: &[
+        "sslmode",
+        "ssl-mode",
+        "sslrootcert",
+        "ssl-root-cert",
+        "ssl-ca",
+        "sslcert",
+        "ssl-cert",
+        "sslkey",
+        "ssl-key",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+        "statement-cache-capacity",
+    ],
 };
 
 const MYSQL: UrlKind = UrlKind {
@@ -59,6 +81,7 @@ const MYSQL: UrlKind = UrlKind {
     no_url: " is not a mysql:// URL",
     example: "write mysql://user@host:3306/database",
     elsewhere: "the URL itself in { env = \"…\" }",
+    parameters: &[],
 };
 
 /// The `url` of a store: named, or plain text without a password.
@@ -159,11 +182,26 @@ fn checked_url_of(
     if has_at_behind_host(text) {
         return Err(fault(BROKEN_PASSWORD).hint(WHOLE_PASSWORD));
     }
+    // Left out in silence, a slip would switch off the encryption.
+    if let Some(unknown) = unknown_parameter(text, kind.parameters) {
+        return Err(fault(&format!(" has the parameter `{unknown}`, which nobody knows"))
+            .hint(nearest::hint(&unknown, kind.parameters.iter().copied())));
+    }
     Ok(url)
 }
 
 const BROKEN_PASSWORD: &str = " has an `@` behind its first `/`, `?` or `#`, so that a part of a password could be taken for the host or the database";
 const WHOLE_PASSWORD: &str = "percent-encode these characters (`/` is %2F, `@` is %40, `?` is %3F, `#` is %23), or leave the password out of the URL and use `password = { file = \"…\" }` or PGPASSWORD";
+
+/// The name of the first parameter that is not among these; its value may be a secret.
+fn unknown_parameter(url: &str, known: &[&str]) -> Option<String> {
+    let (_, query) = url.split_once('?')?;
+    let query = query.split('#').next().unwrap_or_default();
+    let names =
+        query.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split('=').next().unwrap_or(pair));
+    let is_known = |name: &str| known.is_empty() || known.contains(&name) || name.starts_with("options[");
+    names.into_iter().find(|name| !is_known(name)).map(str::to_owned)
+}
 
 /// `postgres://me:12/ss@host/db` reads as the host `me`, its port 12 and the database `ss@host/db`, which
 /// errors would show.
@@ -251,6 +289,16 @@ fn without_parameters(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slip_behind_the_question_mark_is_found_and_its_value_not_told() {
+        let unknown = |url: &str| unknown_parameter(url, POSTGRES.parameters);
+        assert_eq!(unknown("postgres://h/d?sslmod=verify-full"), Some("sslmod".into()));
+        assert_eq!(unknown("postgres://h/d?sslmode=require&pasword=geheim"), Some("pasword".into()));
+        for url in ["postgres://h/d", "postgres://h/d?", "postgres://h/d?sslmode=require&options[a]=1"] {
+            assert_eq!(unknown(url), None, "{url}");
+        }
+    }
 
     #[test]
     fn a_password_in_a_url_is_found() {

@@ -22,7 +22,7 @@ use crate::problem::{Problem, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
-/// More rows than this need no comparing to see that something is wrong with the statement.
+/// More rows than this are no answer: something is wrong with the statement.
 const MOST_ROWS: usize = 100;
 /// Others are not read by the driver, and a slip must not switch off the encryption in silence.
 const URL_PARAMETERS: [&str; 5] = ["ssl-mode", "ssl-ca", "ssl-cert", "ssl-key", "socket"];
@@ -184,13 +184,18 @@ impl Session<'_> {
         let columns = ["id", "vm_name", "status", "who", "start_time"];
         let columns = columns.map(|column| format!("CAST(due.{column} AS CHAR)")).join(", ");
         // As a part of a SELECT it can only read. A comment at its end must not swallow the bracket.
-        let sql = format!("SELECT {columns} FROM (\n{}\n) AS due LIMIT {MOST_ROWS}", statement.sql);
+        let sql = format!("SELECT {columns} FROM (\n{}\n) AS due LIMIT {}", statement.sql, MOST_ROWS + 1);
         let mut query = sqlx::query_as::<MySql, TextRow>(AssertSqlSafe(sql));
         for parameter in &statement.parameters {
             query = query.bind(values.of(*parameter));
         }
         let read = in_time(query.fetch_all(&mut self.connection)).await;
         let rows = read.map_err(|trouble| trouble.told(self.launcher, "ask whether this machine is due"))?;
+        // The rest could contradict the first of them, or be the only ones of today.
+        if rows.len() > MOST_ROWS {
+            return Err(Problem::usage(format!("the launcher has more than {MOST_ROWS} rows for one day"))
+                .hint("let `statement` of [gate.launcher] give today's rows only, by :window_start and :window_end"));
+        }
         Ok(rows.into_iter().map(row).collect())
     }
 

@@ -117,6 +117,8 @@ impl Beside {
         let beside =
             Self { path: place.with_file_name(format!(".{name}.{}.part", uuid::Uuid::now_v7().simple())) };
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside.path)?;
+        // A service has a mask that takes everything from others.
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         Ok(beside)

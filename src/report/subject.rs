@@ -13,9 +13,17 @@ const LONGEST_REASON: usize = 90;
 
 /// `[OK] weekly drop pg1/metrics: 12 chunks, 41.3 GiB freed, disk 81%→67%, 74 days left`
 pub fn subject(report: &Report, title: &str) -> String {
-    let parts: Vec<String> = [work(report), disk(report), days_left(report)].into_iter().flatten().collect();
+    let parts = [work(report), disk(report), days_left(report), warnings(report)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
     let said = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     printable(format!("[{}] {title} {}{said}", tag(report.verdict), place(report)))
+}
+
+/// A run may be done and still let nothing go that should have: the head of the mail says so.
+fn warnings(report: &Report) -> Option<String> {
+    let of_tables = report.datasets.iter().map(|dataset| dataset.warnings.len()).sum::<usize>();
+    let all = of_tables + report.warnings.len();
+    (all > 0).then(|| counted(all, "warning"))
 }
 
 pub fn tag(verdict: Verdict) -> &'static str {
@@ -63,8 +71,7 @@ fn freed(report: &Report) -> Option<String> {
         planned if planned == dropped => counted(dropped, "chunk"),
         planned => format!("{dropped} of {}", counted(planned, "chunk")),
     };
-    let measured = report.freed.as_ref().and_then(|freed| freed.measured).filter(|bytes| bytes.0 > 0);
-    let bytes = measured.unwrap_or_else(|| report.bytes_expected());
+    let bytes = report.bytes_expected();
     Some(if dropped == 0 { chunks } else { format!("{chunks}, {bytes} freed") })
 }
 
@@ -139,7 +146,7 @@ mod tests {
     fn every_verdict_has_its_subject() {
         says(
             &sample::done(),
-            "[OK] weekly drop pg1/metrics: 12 chunks, 41.3 GiB freed, disk 81%→67%, 74 days left",
+            "[OK] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, disk 81%→67%, 74 days left, 1 warning",
         );
         says(
             &sample::skipped(),
@@ -147,7 +154,7 @@ mod tests {
         );
         says(
             &sample::partial(),
-            "[PARTIAL] weekly drop pg1/metrics: 9 of 12 chunks, 31.0 GiB freed, disk 81%→71%, 74 days left",
+            "[PARTIAL] weekly drop pg1/metrics: 9 of 12 chunks, 30.9 GiB freed, disk 81%→71%, 74 days left, 2 warnings",
         );
         says(
             &sample::refused(),
@@ -164,7 +171,7 @@ mod tests {
         let interrupted = Report { verdict: Verdict::Interrupted, ..sample::partial() };
         says(
             &interrupted,
-            "[INTERRUPTED] weekly drop pg1/metrics: 9 of 12 chunks, 31.0 GiB freed, disk 81%→71%, 74 days left",
+            "[INTERRUPTED] weekly drop pg1/metrics: 9 of 12 chunks, 30.9 GiB freed, disk 81%→71%, 74 days left, 2 warnings",
         );
         let nothing = Report { datasets: Vec::new(), verdict: Verdict::NothingToDo, ..sample::done() };
         says(&nothing, "[OK] weekly drop pg1/metrics: nothing to do, disk 81%→67%, 74 days left");
@@ -178,13 +185,13 @@ mod tests {
             disk.before = None;
             disk.forecasts[0].with_policy.clear();
         }
-        says(&report, "[OK] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, disk 67%");
+        says(&report, "[OK] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, disk 67%, 1 warning");
         report.disk = None;
-        says(&report, "[OK] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed");
+        says(&report, "[OK] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, 1 warning");
         for dataset in &mut report.datasets {
             dataset.items.clear();
         }
-        says(&report, "[OK] weekly drop pg1/metrics");
+        says(&report, "[OK] weekly drop pg1/metrics: 1 warning");
     }
 
     #[test]
@@ -192,7 +199,7 @@ mod tests {
         let report = Report { verdict: Verdict::Refused, ..sample::done() };
         says(
             &report,
-            "[REFUSED] weekly drop pg1/metrics: 12 chunks, 41.3 GiB freed, disk 81%→67%, 74 days left",
+            "[REFUSED] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, disk 81%→67%, 74 days left, 1 warning",
         );
     }
 

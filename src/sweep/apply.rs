@@ -86,7 +86,7 @@ impl Pass {
             // While nobody knows what became of those chunks, their bytes could be counted twice.
             Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
         };
-        self.fill(&mut report, &plan, executed, only.as_ref(), override_caps);
+        self.fill(&mut report, &plan, executed, (&order, only.as_ref()), override_caps);
         measuring.after(before, &plan, &mut report, &self.stop).await;
         report.sessions = sessions.report();
         report.past_runs = past::runs_before(&self.state, &self.config.name, Some(run.0)).await;
@@ -204,11 +204,18 @@ impl Pass {
         report: &mut Report,
         plan: &Plan,
         executed: Executed,
-        only: Option<&Selection>,
+        (order, only): (&Order, Option<&Selection>),
         override_caps: bool,
     ) {
-        report.datasets =
-            plan.datasets.iter().map(|dataset| dataset_report(dataset, only, override_caps)).collect();
+        let saved_of = |dataset: &DatasetPlan| match order {
+            Order::Saved { plan, .. } => plan.datasets.iter().find(|saved| saved.name == dataset.name),
+            Order::Everything => None,
+        };
+        report.datasets = plan
+            .datasets
+            .iter()
+            .map(|dataset| dataset_report(dataset, saved_of(dataset), only, override_caps))
+            .collect();
         let lanes: Vec<usize> = lanes_of(plan, override_caps);
         for (lane, item) in executed.items {
             report.datasets[lanes[lane]].items.push(item);
@@ -249,15 +256,22 @@ fn lanes_of(plan: &Plan, override_caps: bool) -> Vec<usize> {
         .collect()
 }
 
-fn dataset_report(dataset: &DatasetPlan, only: Option<&Selection>, override_caps: bool) -> DatasetReport {
+/// `saved`: the same dataset in the saved plan that is applied.
+fn dataset_report(
+    dataset: &DatasetPlan,
+    saved: Option<&DatasetPlan>,
+    only: Option<&Selection>,
+    override_caps: bool,
+) -> DatasetReport {
     let left_out = |chunk: &&crate::retention::plan::ChunkPlan| {
         chunk.decision != Decision::Drop
             && only.is_some_and(|only| only.includes(&dataset.name, chunk.chunk.range))
     };
     let mut refusals: Vec<Refusal> = dataset.refusals.clone();
     refusals.retain(|refusal| !(override_caps && refusal.is_cap()));
-    // Of a saved plan only what it says counts, and that is in `left_out`.
-    refusals.extend(dataset.refused_chunks().filter(|_| only.is_none()));
+    // What a saved plan refused stays refused: applying it does not make the work done.
+    let drawn = if only.is_none() { Some(dataset) } else { saved };
+    refusals.extend(drawn.and_then(DatasetPlan::refused_chunks));
     DatasetReport {
         name: dataset.name.clone(),
         policy: dataset.policy.as_ref().map(|policy| format!("{policy} ({})", policy.source)),

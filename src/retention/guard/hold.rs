@@ -16,7 +16,9 @@ pub fn held(dataset: &DatasetName, chunk: &Chunk, holds: &[Hold], now: i64) -> O
         };
         pins && hold.expires_at.is_none_or(|at| at > now)
     };
-    holds.iter().find(keeps).map(|hold| Reason::Held {
+    // The one that lasts longest says until when; one without an end lasts longest.
+    let lasts = |hold: &&Hold| (hold.expires_at.is_none(), hold.expires_at);
+    holds.iter().filter(keeps).max_by_key(lasts).map(|hold| Reason::Held {
         hold: hold.id,
         author: hold.author.clone(),
         because: hold.reason.clone(),
@@ -33,6 +35,20 @@ mod tests {
     fn hold(dataset: &str, chunk: Option<RelationName>, expires_at: Option<i64>) -> Hold {
         let dataset = dataset.parse().expect("name");
         Hold { id: 1, dataset, chunk, author: "ann".into(), reason: "audit".into(), expires_at }
+    }
+
+    #[test]
+    fn of_several_holds_the_one_that_lasts_longest_counts() {
+        let table: DatasetName = "public.t".parse().expect("name");
+        let until = |ends: &[Option<i64>]| {
+            let holds: Vec<Hold> = ends.iter().map(|end| hold("public.t", None, *end)).collect();
+            match held(&table, &chunk(1, -2, -1), &holds, NOW) {
+                Some(Reason::Held { expires_at, .. }) => expires_at,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(until(&[Some(NOW + 1), Some(NOW + 9), Some(NOW + 5)]), Some(NOW + 9));
+        assert_eq!(until(&[Some(NOW + 1), None, Some(NOW + 5)]), None);
     }
 
     #[test]

@@ -67,7 +67,7 @@ const OTHER_DROPS: &str = "WITH hypertables AS MATERIALIZED (SELECT c.oid FROM _
        JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name \
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name) \
      SELECT a.pid, coalesce(a.usename, '?')::text AS role, coalesce(a.backend_type, '?') AS backend, \
-       coalesce(pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 120), '?') AS statement \
+       coalesce(pg_catalog.left(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.query, '(password\\s+)(''[^'']*''?)', '\\1…', 'gi'), '\\s+', ' ', 'g'), 120), '?') AS statement \
      FROM pg_catalog.pg_stat_activity a \
      WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND ( \
        (a.state <> 'idle' AND a.query ~* '\\m(drop_chunks?|policy_retention|run_maintenance(_proc)?)\\M') \

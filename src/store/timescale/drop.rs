@@ -26,6 +26,10 @@ use super::catalog::Catalog;
 
 type Outcome<T> = std::result::Result<T, DropFailure>;
 
+/// Longer than any statement may take on the server. A server that is silent for so long, or a network
+/// that has forgotten the connection, must not keep a run for ever.
+const ANSWER_WITHIN: Duration = Duration::from_mins(15);
+
 pub struct TimescaleDropper {
     connection: PgConnection,
     catalog: Catalog,
@@ -57,11 +61,15 @@ impl TimescaleDropper {
     async fn begin_and_lock(&mut self, order: &DropOrder) -> Outcome<usize> {
         let begin = begin_statement(self.lock_timeout);
         let [first, others @ ..] = order.chunks.as_slice() else { return Ok(0) };
-        if others.is_empty() {
+        // What an aggregate still has to read is asked under the lock, or a writer could add to it afterwards.
+        if others.is_empty() && !order.protect_aggregates {
             self.execute(&begin).await?;
             return Ok(1);
         }
         self.execute(&format!("{begin}; {}", lock_statement(std::slice::from_ref(first), ""))).await?;
+        if others.is_empty() {
+            return Ok(1);
+        }
         let others = format!("SAVEPOINT others; {}", lock_statement(others, " NOWAIT"));
         match self.execute(&others).await {
             Ok(()) => Ok(order.chunks.len()),
@@ -71,6 +79,20 @@ impl TimescaleDropper {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    async fn drop_and_commit(&mut self, order: &DropOrder) -> Outcome<Dropped> {
+        let (chunks, held_since) = match self.drop_in_transaction(order).await {
+            Ok(done) => done,
+            Err(failure) => {
+                rollback(&mut self.connection).await;
+                return Err(self.explain_failure(order, failure).await);
+            }
+        };
+        crash_point::reach("before-commit");
+        self.execute("COMMIT").await?;
+        crash_point::reach("committed");
+        Ok(Dropped { chunks, held: held_since.elapsed() })
     }
 
     /// A lock cannot name what is gone: which chunks have changed is read, in a transaction of its own.
@@ -179,17 +201,11 @@ impl TimescaleDropper {
 #[async_trait]
 impl Dropper for TimescaleDropper {
     async fn drop_chunks(&mut self, order: &DropOrder) -> Outcome<Dropped> {
-        let (chunks, held_since) = match self.drop_in_transaction(order).await {
-            Ok(done) => done,
-            Err(failure) => {
-                rollback(&mut self.connection).await;
-                return Err(self.explain_failure(order, failure).await);
-            }
-        };
-        crash_point::reach("before-commit");
-        self.execute("COMMIT").await?;
-        crash_point::reach("committed");
-        Ok(Dropped { chunks, held: held_since.elapsed() })
+        let answer = tokio::time::timeout(ANSWER_WITHIN, self.drop_and_commit(order)).await;
+        // The session is not used again after this answer.
+        answer.unwrap_or_else(|_| {
+            Err(DropFailure::Unknown("the server has not answered for 15 minutes".into()))
+        })
     }
 }
 
@@ -198,7 +214,7 @@ impl Dropper for TimescaleDropper {
 fn begin_statement(lock_timeout: Duration) -> String {
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '{}ms'; \
-         SET LOCAL statement_timeout = '1h'; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
+         SET LOCAL statement_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = '60s'; \
          SET LOCAL application_name = 'timesweep dropper'; \
          SET LOCAL TimeZone = 'UTC'; SET LOCAL search_path = pg_catalog",
         lock_timeout.as_millis().max(1)
@@ -315,7 +331,9 @@ fn hint_for(code: &str) -> Option<String> {
         "2BP01" => {
             "drop or change the object that depends on the chunk; it was made on the chunk itself, not on the hypertable"
         }
-        "42501" => "only the hypertable's owner may drop its chunks; GRANT the owner's role to ours",
+        "42501" => {
+            "the hypertable's owner may drop its chunks: GRANT the owner's role to ours, and USAGE on the schema to the owner"
+        }
         "23503" => {
             "a foreign key points at the hypertable; drop the constraint and add it again NOT VALID afterwards"
         }

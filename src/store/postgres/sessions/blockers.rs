@@ -13,7 +13,7 @@ use crate::store::postgres::{column, read_failed};
 const HOLDERS: &str = "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?')::text AS role, \
      coalesce(a.backend_type, '?') AS backend, coalesce(a.state, '?') AS state, \
      coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::bigint AS age, \
-     coalesce(pg_catalog.left(pg_catalog.regexp_replace(a.query, '\\s+', ' ', 'g'), 120), '?') AS statement \
+     coalesce(pg_catalog.left(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.query, '(password\\s+)(''[^'']*''?)', '\\1…', 'gi'), '\\s+', ' ', 'g'), 120), '?') AS statement \
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
      WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY($1) \
        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
