@@ -119,6 +119,9 @@ pub struct DatasetReport {
     pub left_out: Vec<LeftOut>,
     pub refusals: Vec<Refusal>,
     pub warnings: Vec<String>,
+    /// It has a policy, and nobody could say what the policy lets go: the day's work is not done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undecided: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<measure::TableMeasure>,
     /// Why chunks stay, by reason; never hidden.

@@ -45,7 +45,10 @@ async fn behind_its_gate(common: &Common, go: Option<Go>, skip: &SkipArgs, skip_
     let mut report = publisher.or_tell(COMMAND, gated::run(gate.as_ref(), go, about, sweep).await).await?;
     publisher.publish(&mut report).await;
     let is_skipped = report.verdict == Verdict::Skipped;
-    if !(is_skipped && skip.is_silent(common.output)) {
+    if is_skipped && skip.is_silent(common.output) {
+        // Nobody is told about a skip, but about a mail that did not go.
+        report.warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
+    } else {
         apply::conclude(common, &report)?;
     }
     Ok(if is_skipped { skip_code } else { exit::of_verdict(report.verdict) })

@@ -222,6 +222,7 @@ mod tests {
 
     fn nasty_report() -> Report {
         let dataset = DatasetReport {
+            undecided: false,
             name: RelationName::new(NASTY, NASTY),
             policy: None,
             chunks_before: 4,

@@ -252,6 +252,11 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 impl DatasetPlan {
+    /// It has a policy, and nobody can say what the policy lets go.
+    pub fn is_undecided(&self) -> bool {
+        self.policy.is_some() && self.chunks.iter().any(|chunk| no_cutoff(chunk).is_some())
+    }
+
     pub fn going(&self) -> impl Iterator<Item = &ChunkPlan> {
         self.chunks.iter().filter(|chunk| chunk.decision == Decision::Drop)
     }

@@ -273,6 +273,7 @@ fn dataset_report(
     let drawn = if only.is_none() { Some(dataset) } else { saved };
     refusals.extend(drawn.and_then(DatasetPlan::refused_chunks));
     DatasetReport {
+        undecided: dataset.is_undecided(),
         name: dataset.name.clone(),
         policy: dataset.policy.as_ref().map(|policy| format!("{policy} ({})", policy.source)),
         chunks_before: dataset.chunks.len(),

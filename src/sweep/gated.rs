@@ -152,6 +152,10 @@ async fn finish(gate: &Gate, answer: &Answer, swept: Result<Report>) -> Result<R
 fn status_after(swept: &Result<Report>) -> Option<ChunkStatus> {
     match swept {
         Ok(report) => match report.verdict {
+            // Next time it can be decided, or a person has seen to it; until then nothing says `dropped`.
+            Verdict::Done | Verdict::NothingToDo if report.datasets.iter().any(|table| table.undecided) => {
+                Some(ChunkStatus::Partial)
+            }
             Verdict::Done | Verdict::NothingToDo => Some(ChunkStatus::Dropped),
             Verdict::Partial | Verdict::Interrupted => Some(ChunkStatus::Partial),
             Verdict::Refused if report.chunks_dropped() > 0 => Some(ChunkStatus::Partial),
@@ -236,6 +240,13 @@ mod tests {
         Report { verdict, ..report }
     }
 
+    /// A table with a policy that cannot be dated.
+    fn sample_table() -> crate::report::DatasetReport {
+        let text = r#"{"name":{"schema":"public","name":"t"},"policy":"x","chunks_before":1,"bytes_before":1,
+            "items":[],"left_out":[],"refusals":[],"warnings":[],"undecided":true}"#;
+        serde_json::from_str(text).expect("a table")
+    }
+
     #[test]
     fn only_a_run_that_left_nothing_undone_says_dropped() {
         for (verdict, word) in [
@@ -250,6 +261,9 @@ mod tests {
             let said = status_after(&Ok(swept(verdict))).map(|status| status.to_string());
             assert_eq!(said.as_deref(), word, "{verdict:?}");
         }
+        let mut undecided = swept(Verdict::NothingToDo);
+        undecided.datasets = vec![sample_table()];
+        assert_eq!(status_after(&Ok(undecided)), Some(ChunkStatus::Partial));
         for (problem, word) in [
             (Problem::unreachable("x"), Some(ChunkStatus::Failed)),
             (Problem::refused("x"), Some(ChunkStatus::Failed)),

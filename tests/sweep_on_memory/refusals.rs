@@ -108,6 +108,25 @@ async fn a_plan_for_another_store_on_the_same_database_is_refused() {
     assert_eq!(world.oids().len(), 8);
 }
 
+#[tokio::test]
+async fn what_a_saved_plan_refused_is_refused_when_it_is_applied() {
+    let world = World::new(vec![table("t", 1, 8)]).await;
+    world.memory.change(|facts| {
+        let aggregate = AggregateFacts {
+            view: RelationName::new("public", "daily"),
+            not_materialized: vec![facts.datasets[0].chunks[0].range],
+            refresh: RefreshWindow::None,
+        };
+        facts.datasets[0].aggregates.push(aggregate);
+    });
+    let plan = Box::new(world.plan().await);
+    let going = plan.going();
+    let order = Order::Saved { plan, override_caps: false };
+    let report = world.apply_on(Arc::new(world.memory.clone()), order).await.expect("a report");
+    assert_eq!((report.verdict, guards(&report)), (Verdict::Refused, vec![GuardName::Dependants]));
+    assert_eq!(report.chunks_dropped(), going, "the others go");
+}
+
 /// Which tables' orders have their aggregates asked again; `a` has an aggregate, `b` has none.
 async fn asked_again(setting: OnDependants) -> BTreeMap<String, bool> {
     let mut world = World::new(vec![table("a", 1, 8), table("b", 101, 8)]).await;

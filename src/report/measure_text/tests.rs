@@ -77,6 +77,7 @@ fn measured_table() -> TableMeasure {
 
 fn table(name: &str, measure: TableMeasure, reason: &str) -> DatasetReport {
     DatasetReport {
+        undecided: false,
         name: RelationName::new("public", name),
         policy: None,
         chunks_before: measure.chunks_before,

@@ -75,6 +75,7 @@ pub fn conditions() -> DatasetReport {
         chunks: (0..44).map(mark).collect(),
     };
     DatasetReport {
+        undecided: false,
         name: RelationName::new("public", "conditions"),
         policy: Some("drop after 30 days (the configuration)".into()),
         chunks_before: 44,
@@ -135,6 +136,7 @@ pub fn plant() -> DatasetReport {
         ..TableMeasure::default()
     };
     DatasetReport {
+        undecided: false,
         name: RelationName::new("plant", "Größe; drop"),
         policy: Some("drop after 3 months (the default policy)".into()),
         chunks_before: 9,
@@ -169,6 +171,7 @@ pub fn events() -> DatasetReport {
         ..TableMeasure::default()
     };
     DatasetReport {
+        undecided: false,
         name: RelationName::new("line", "events"),
         policy: None,
         chunks_before: 20,
