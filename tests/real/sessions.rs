@@ -378,3 +378,22 @@ async fn who_is_in_the_way_is_whom_pg_blocking_pids_names() {
     drop(holders);
     waiting.await.expect("no panic").expect("the lock");
 }
+
+#[tokio::test]
+async fn a_statement_is_shown_without_the_password_that_it_sets() {
+    let database = TestDatabase::new().await;
+    let shown = timesweep::store::postgres::sessions::STATEMENT;
+    let query = format!("SELECT {shown} FROM (SELECT $1::text AS query) a");
+    for (statement, expected) in [
+        ("ALTER ROLE app\n  PASSWORD 'geheim-1' LOGIN", "ALTER ROLE app PASSWORD … LOGIN"),
+        ("create user app encrypted password 'ge''heim", "create user app encrypted password …"),
+        ("SELECT 'a' FROM passwords", "SELECT 'a' FROM passwords"),
+    ] {
+        let text: String = sqlx::query_scalar(AssertSqlSafe(query.clone()))
+            .bind(statement)
+            .fetch_one(&mut database.connect().await)
+            .await
+            .expect("the server's answer");
+        assert_eq!(text, expected);
+    }
+}

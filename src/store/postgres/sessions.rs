@@ -11,6 +11,13 @@ const OURS: &str = "(a.pid = pg_catalog.pg_backend_pid() OR a.application_name L
      OR a.pid IN (SELECT k.pid FROM pg_catalog.pg_locks k WHERE k.locktype = 'advisory' AND k.objsubid = 2 \
        AND k.classid::bigint = 1953066341 AND k.objid::bigint = 1937204581 AND k.pid IS NOT NULL))";
 
+/// What a session runs or ran last, on one line and cut, and without a password that it sets.
+pub const STATEMENT: &str = "pg_catalog.left(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.query, '(password\\s+)e?''([^'']|'''')*''?', '\\1…', 'gi'), '\\s+', ' ', 'g'), 120)";
+
+/// True for a session whose statement says that it drops chunks.
+pub const DROPS: &str =
+    "(a.state <> 'idle' AND a.query ~* '\\m(drop_chunks?|policy_retention|run_maintenance(_proc)?)\\M')";
+
 /// When the session began, microseconds since 1970 UTC, exactly.
 const STARTED_AT: &str = "(extract(epoch FROM a.backend_start) * 1000000)::bigint";
 

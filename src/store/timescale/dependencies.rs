@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
 
 use crate::problem::Result;
 use crate::retention::facts::{DatasetFacts, ForeignKey, OtherDrop};
 use crate::retention::name::{DatasetName, RelationName};
+use crate::store::postgres::sessions::{DROPS, STATEMENT};
 use crate::store::postgres::{column, read_failed};
 
 const FOREIGN_KEYS: &str = "SELECT fn.nspname::text AS from_schema, f.relname::text AS from_name, k.conname::text AS constraint_name, \
@@ -63,23 +65,27 @@ pub async fn referenced_oids(connection: &mut PgConnection, dataset: &DatasetNam
 
 /// Finds drops by their text, by their background worker, and by the locks they hold: a procedure's text
 /// does not name `drop_chunks`, and a drop that only waits holds no lock yet.
-const OTHER_DROPS: &str = "WITH hypertables AS MATERIALIZED (SELECT c.oid FROM _timescaledb_catalog.hypertable h \
+fn other_drops_statement() -> String {
+    format!(
+        "WITH hypertables AS MATERIALIZED (SELECT c.oid FROM _timescaledb_catalog.hypertable h \
        JOIN pg_catalog.pg_namespace n ON n.nspname = h.schema_name \
        JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = h.table_name) \
      SELECT a.pid, coalesce(a.usename, '?')::text AS role, coalesce(a.backend_type, '?') AS backend, \
-       coalesce(pg_catalog.left(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.query, '(password\\s+)(''[^'']*''?)', '\\1…', 'gi'), '\\s+', ' ', 'g'), 120), '?') AS statement \
+       coalesce({STATEMENT}, '?') AS statement \
      FROM pg_catalog.pg_stat_activity a \
      WHERE a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() AND ( \
-       (a.state <> 'idle' AND a.query ~* '\\m(drop_chunks?|policy_retention|run_maintenance(_proc)?)\\M') \
+       {DROPS} \
        OR a.backend_type ~ '^Retention Policy' \
        OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_inherits i ON i.inhrelid = l.relation \
           WHERE l.pid = a.pid AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.granted \
             AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
             AND i.inhparent IN (SELECT oid FROM hypertables))) \
-     ORDER BY a.pid";
+     ORDER BY a.pid"
+    )
+}
 
 pub async fn other_drops(connection: &mut PgConnection) -> Result<Vec<OtherDrop>> {
-    let rows = sqlx::query(OTHER_DROPS)
+    let rows = sqlx::query(AssertSqlSafe(other_drops_statement()))
         .fetch_all(connection)
         .await
         .map_err(|error| read_failed("look for other drops", &error))?;

@@ -3,26 +3,32 @@
 //! A drop wants ACCESS EXCLUSIVE, which every granted lock conflicts with, so these are exactly the holders
 //! that `pg_blocking_pids` names for a waiting drop. Whoever only queues is left out: see decision 0007.
 
+use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
 
+use super::STATEMENT;
 use crate::problem::Result;
 use crate::retention::facts::Blocker;
 use crate::store::postgres::{column, read_failed};
 
-const HOLDERS: &str = "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?')::text AS role, \
+fn holders_statement() -> String {
+    format!(
+        "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?')::text AS role, \
      coalesce(a.backend_type, '?') AS backend, coalesce(a.state, '?') AS state, \
      coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::bigint AS age, \
-     coalesce(pg_catalog.left(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.query, '(password\\s+)(''[^'']*''?)', '\\1…', 'gi'), '\\s+', ' ', 'g'), 120), '?') AS statement \
+     coalesce({STATEMENT}, '?') AS statement \
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
      WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY($1) \
        AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
-       AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'timesweep%' ORDER BY a.pid";
+       AND a.pid <> pg_catalog.pg_backend_pid() AND a.application_name NOT LIKE 'timesweep%' ORDER BY a.pid"
+    )
+}
 
 /// Sessions that hold any lock on one of these relations, without our own.
 pub async fn holding_locks_on(connection: &mut PgConnection, relations: &[u32]) -> Result<Vec<Blocker>> {
     let oids: Vec<Oid> = relations.iter().copied().map(Oid).collect();
-    let rows = sqlx::query(HOLDERS)
+    let rows = sqlx::query(AssertSqlSafe(holders_statement()))
         .bind(oids)
         .fetch_all(connection)
         .await

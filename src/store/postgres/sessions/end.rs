@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgConnection, PgDatabaseError};
 
-use super::{OURS, STARTED_AT};
+use super::{DROPS, OURS, STARTED_AT};
 use crate::problem::Result;
 use crate::retention::sessions::{How, SessionFacts};
 use crate::store::postgres::{database_error, in_plain_words, read_failed};
@@ -34,7 +34,7 @@ fn end_statement(how: How) -> String {
         "SELECT pg_catalog.{function}(a.pid), {statement_at} FROM pg_catalog.pg_stat_activity a \
          WHERE a.pid = $1 AND {STARTED_AT} = $2 AND a.usename::text = ANY($3::text[]) {state} \
            AND a.datname = pg_catalog.current_database() AND a.backend_type = 'client backend' AND NOT {OURS} \
-           AND NOT (a.state <> 'idle' AND a.query ~* '\\m(drop_chunks?|policy_retention|run_maintenance(_proc)?)\\M') \
+           AND NOT {DROPS} \
            AND ($4::oid[] IS NULL OR EXISTS (SELECT 1 FROM pg_catalog.pg_locks l WHERE l.pid = a.pid \
              AND l.locktype = 'relation' AND l.granted AND l.relation = ANY($4::oid[]) AND l.database = \
                (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())))"

@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::{OURS, STARTED_AT};
+use super::{OURS, STARTED_AT, STATEMENT};
 use crate::problem::Result;
 use crate::retention::sessions::SessionFacts;
 use crate::retention::sessions::privilege::RoleFacts;
@@ -15,7 +15,7 @@ fn sessions_statement() -> String {
         "SELECT a.pid, {STARTED_AT} AS started_at, a.datname = pg_catalog.current_database() AS here, a.usename::text AS role, a.backend_type AS backend, \
            coalesce(a.application_name, '') AS application, pg_catalog.host(a.client_addr) AS address, a.state, coalesce({OURS}, true) AS ours, \
            CASE WHEN a.query = '<insufficient privilege>' THEN '' \
-             ELSE coalesce(pg_catalog.left(pg_catalog.regexp_replace(pg_catalog.regexp_replace(a.query, '(password\\s+)(''[^'']*''?)', '\\1…', 'gi'), '\\s+', ' ', 'g'), 120), '') END AS statement, \
+             ELSE coalesce({STATEMENT}, '') END AS statement, \
            coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(a.xact_start, a.query_start, a.backend_start)), 0)::bigint AS since \
          FROM pg_catalog.pg_stat_activity a \
          WHERE a.datname = pg_catalog.current_database() AND a.usename::text = ANY($1) \
