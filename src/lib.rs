@@ -10,6 +10,7 @@ pub mod disk;
 pub mod gate;
 pub mod mail;
 pub mod problem;
+pub mod registry;
 pub mod report;
 pub mod retention;
 pub mod state;

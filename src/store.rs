@@ -18,6 +18,7 @@ use crate::retention::sessions::{How, SessionFacts};
 use crate::retention::time_axis::TimeKind;
 
 pub mod memory;
+pub mod owned;
 pub mod postgres;
 pub mod timescale;
 

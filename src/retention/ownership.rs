@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 pub mod check;
+pub mod event;
 #[cfg(test)]
 mod interleavings;
 #[cfg(test)]

@@ -1,0 +1,184 @@
+//! A registry in memory: the ledger itself behind a lock. What the databases are compared with.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use crate::problem::{Problem, Result};
+use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
+use crate::retention::ownership::event::{Event, Met};
+use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
+
+/// A registry whose contents the test holds as well.
+#[derive(Clone, Default)]
+pub struct Memory {
+    ledger: Arc<Mutex<Ledger>>,
+    live: Arc<Mutex<Vec<JobId>>>,
+    clock: Arc<Mutex<i64>>,
+    runner: Arc<Mutex<Option<String>>>,
+}
+
+impl Memory {
+    /// Sets the clock, microseconds since 1970 UTC.
+    pub fn set_now(&self, now: i64) {
+        *held(&self.clock) = now;
+    }
+
+    /// Sets what an orchestrator would list as being at work.
+    pub fn set_live_jobs(&self, jobs: Vec<JobId>) {
+        *held(&self.live) = jobs;
+    }
+
+    /// Changes the ledger, as another process would.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+        change(&mut held(&self.ledger))
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One check on a ledger: what every registry does between loading and writing.
+pub fn check_ledger(
+    ledger: &mut Ledger,
+    inventory: &Inventory,
+    settings: &Settings,
+    adopts: &Adopts,
+    now: i64,
+) -> std::result::Result<Checked, Implausible> {
+    ledger.observe(inventory, settings, now)?;
+    let mut names: Vec<OwnedName> = inventory.datasets.iter().map(|(name, _)| name.clone()).collect();
+    names.extend(ledger.rows.keys().cloned());
+    names.sort_unstable();
+    names.dedup();
+    let decide = |name: OwnedName| {
+        let decision = ledger.decide(&name, adopts(&name), settings, now);
+        ledger.settle(&name, &decision, now);
+        (name, decision)
+    };
+    Ok(Checked { decisions: names.into_iter().map(decide).collect() })
+}
+
+fn same_row(ledger: &Ledger, dataset: &OwnedName, seen: &SeenRow) -> bool {
+    ledger.rows.get(dataset).is_some_and(|row| {
+        row.job == seen.job && row.mark.as_ref().is_some_and(|mark| mark.at == seen.marked_at)
+    })
+}
+
+#[async_trait]
+impl Registry for Memory {
+    async fn now(&self) -> Result<i64> {
+        Ok(*held(&self.clock))
+    }
+
+    async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>> {
+        let mut ledger = held(&self.ledger);
+        Ok(events.iter().map(|event| ledger.apply(event, now)).collect())
+    }
+
+    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+        Ok(held(&self.live).clone())
+    }
+
+    async fn check(
+        &self,
+        inventory: &Inventory,
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<std::result::Result<Checked, Implausible>> {
+        Ok(check_ledger(&mut held(&self.ledger), inventory, settings, adopts, now))
+    }
+
+    async fn preview(
+        &self,
+        inventory: &Inventory,
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<std::result::Result<Checked, Implausible>> {
+        Ok(check_ledger(&mut held(&self.ledger).clone(), inventory, settings, adopts, now))
+    }
+
+    async fn announce(&self) -> Result<()> {
+        held(&self.ledger).announce();
+        Ok(())
+    }
+
+    async fn marked_row(&self, dataset: &OwnedName) -> Result<Option<SeenRow>> {
+        let ledger = held(&self.ledger);
+        let row = ledger.rows.get(dataset);
+        Ok(row.and_then(|row| Some(SeenRow { job: row.job, marked_at: row.mark.as_ref()?.at })))
+    }
+
+    async fn decide_again(
+        &self,
+        dataset: &OwnedName,
+        last_change: Option<i64>,
+        live_jobs: &[JobId],
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<Decision> {
+        let mut ledger = held(&self.ledger);
+        for job in live_jobs {
+            ledger.job_is_live(*job, now);
+        }
+        if let Some(seen) = ledger.datasets.get_mut(dataset) {
+            seen.last_change = seen.last_change.max(last_change);
+        }
+        Ok(ledger.decide(dataset, adopts(dataset), settings, now))
+    }
+
+    async fn dropped(&self, dataset: &OwnedName, row: &SeenRow) -> Result<bool> {
+        let mut ledger = held(&self.ledger);
+        let same = same_row(&ledger, dataset, row);
+        if same {
+            ledger.dropped(dataset);
+        }
+        Ok(same)
+    }
+
+    async fn restart_grace(&self, dataset: &OwnedName, row: &SeenRow, now: i64) -> Result<bool> {
+        let mut ledger = held(&self.ledger);
+        let same = same_row(&ledger, dataset, row);
+        if let (true, Some(row)) = (same, ledger.rows.get_mut(dataset)) {
+            row.mark = Some(Mark { at: now, seen: None, announced: false });
+        }
+        Ok(same)
+    }
+
+    async fn ledger(&self) -> Result<Ledger> {
+        Ok(held(&self.ledger).clone())
+    }
+
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
+        let mut runner = held(&self.runner);
+        if let Some(other) = runner.as_ref() {
+            return Err(Problem::busy(format!("{other} is at work on this registry")));
+        }
+        *runner = Some(run.to_owned());
+        Ok(Box::new(Lock(Arc::clone(&self.runner))))
+    }
+
+    async fn advice(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+struct Lock(Arc<Mutex<Option<String>>>);
+
+#[async_trait]
+impl RunnerLock for Lock {
+    async fn verify(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        *held(&self.0) = None;
+    }
+}
