@@ -57,13 +57,15 @@ struct Parts {
 impl Measuring<'_> {
     /// A signal ends a look; its part of the report is unknown then.
     pub async fn before(self, plan: &Plan, stop: &CancellationToken) -> Before {
-        Before { began: Instant::now(), disk: self.look(stop).await, parts: self.parts(plan).await }
+        let began = Instant::now();
+        let (disk, parts) = tokio::join!(self.look(stop), self.parts(plan));
+        Before { began, disk, parts }
     }
 
     /// Fills in what the report says about disk, freed bytes and tables.
     pub async fn after(self, before: Before, plan: &Plan, report: &mut Report, stop: &CancellationToken) {
-        let disk = freed::settle(self, before.disk.as_ref(), report, stop).await;
-        let parts = self.parts(plan).await;
+        let settled = freed::settle(self, before.disk.as_ref(), report, stop);
+        let (disk, parts) = tokio::join!(settled, self.parts(plan));
         // By the store's clock, as the sample from before the run.
         let took = i64::try_from(before.began.elapsed().as_micros()).unwrap_or(i64::MAX);
         let at = self.facts.now.saturating_add(took);
