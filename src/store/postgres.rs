@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow};
@@ -17,11 +16,11 @@ use crate::retention::name::quote_identifier;
 
 pub mod disk;
 pub mod idle;
+pub mod limits;
 pub mod lock;
 pub mod sessions;
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use limits::{Limits, no_answer};
 
 /// Opens a read-only snapshot. Our own reads give up early as well: a size query waits behind a queued
 /// drop, and every other query waits behind ours.
@@ -32,6 +31,7 @@ pub const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONL
 #[derive(Clone)]
 pub struct Server {
     options: PgConnectOptions,
+    limits: Limits,
 }
 
 /// By hand: the options would show the password.
@@ -42,7 +42,7 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub fn new(settings: &ConnectionSettings) -> Result<Self> {
+    pub fn new(settings: &ConnectionSettings, limits: Limits) -> Result<Self> {
         let options = PgConnectOptions::from_str(settings.url.expose_secret()).map_err(|error| {
             Problem::usage("the store's url cannot be read")
                 .cause(in_plain_words(&error))
@@ -52,7 +52,12 @@ impl Server {
             Some(password) => options.password(password.expose_secret()),
             None => options,
         };
-        Ok(Self { options: options.application_name("timesweep").disable_statement_logging() })
+        let options = options.application_name("timesweep").disable_statement_logging();
+        Ok(Self { options, limits })
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// `host:port/database as role`, without the password.
@@ -71,13 +76,13 @@ impl Server {
         let options = self.options.clone().application_name(&format!("timesweep {role}"));
         // In a task of its own: a connection attempt that is given up must run to its end somewhere.
         let attempt = tokio::spawn(async move { PgConnection::connect_with(&options).await });
-        match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+        match tokio::time::timeout(self.limits.connect, attempt).await {
             Ok(Ok(Ok(connection))) => Ok(connection),
             Ok(Ok(Err(error))) => Err(self.cannot_connect(&error)),
             Ok(Err(join)) => Err(self.unreachable().cause(join.to_string())),
             Err(_) => Err(self
                 .unreachable()
-                .cause(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+                .cause(no_answer(self.limits.connect))
                 .hint("check host, port and firewall")),
         }
     }
@@ -160,7 +165,8 @@ pub async fn begin_snapshot(connection: &mut PgConnection) -> Result<()> {
         .map_err(|error| read_failed("open a snapshot", &error))
 }
 
-/// Ends a transaction without keeping anything. A broken connection ends it as well.
+/// Ends a transaction without keeping anything. A broken connection ends it as well, and a session that is
+/// still in one after that answers no more.
 pub async fn rollback(connection: &mut PgConnection) {
     let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
 }
@@ -191,7 +197,7 @@ mod tests {
         let url = "postgres://me:geheim@127.0.0.1:1/db";
         for password in [None, Some("geheim".into())] {
             let settings = ConnectionSettings { url: url.into(), password };
-            let shown = format!("{:?}", Server::new(&settings).expect("a url"));
+            let shown = format!("{:?}", Server::new(&settings, Limits::default()).expect("a url"));
             assert_eq!(shown, "Server { address: \"127.0.0.1:1/db as me\", .. }");
         }
     }
