@@ -103,6 +103,9 @@ impl Server {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                 "is the server running, and is the port right?"
             }
+            _ if is_about_trust(error) => {
+                "where the server's CA is a private one, name its file as `sslrootcert` in the url; with `verify-full` the host has to be the one in the certificate"
+            }
             sqlx::Error::Io(_) => "check the host name and the network",
             sqlx::Error::Tls(_) => "check `sslmode` and `sslrootcert` in the url",
             sqlx::Error::Database(database) => match database.code().as_deref() {
@@ -118,6 +121,12 @@ impl Server {
         };
         self.unreachable().cause(in_plain_words(error)).hint(hint)
     }
+}
+
+/// The server's certificate is not one that we trust, or not for this host.
+fn is_about_trust(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_))
+        && error.to_string().to_lowercase().contains("certificate")
 }
 
 /// SQLSTATE and message of a server's error.
@@ -191,6 +200,18 @@ pub fn oid(row: &PgRow, name: &str) -> Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_has_a_way_out() {
+        let server = Server::new(
+            &ConnectionSettings { url: "postgres://me@db1/x".into(), password: None },
+            Limits::default(),
+        );
+        let untrusted =
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let problem = server.expect("a url").cannot_connect(&sqlx::Error::Io(untrusted));
+        assert!(problem.hint.is_some_and(|hint| hint.contains("`sslrootcert`")));
+    }
 
     #[test]
     fn a_server_is_shown_without_its_password() {

@@ -96,7 +96,10 @@ async fn no_question_waits_for_ever_for_its_answer() {
     assert!(blockers.starts_with(said), "{blockers}");
     asked(&database, "pg_database_size", async |driver| driver.total_bytes().await).await;
     asked(&database, "pg_postmaster_start_time", async |driver| driver.disk().await).await;
-    asked(&database, "pg_indexes_size", async |driver| driver.size_parts(&[table.name.clone()]).await).await;
+    asked(&database, "pg_indexes_size", async |driver| {
+        driver.size_parts(std::slice::from_ref(&table.name)).await
+    })
+    .await;
     asked(&database, "ORDER BY w.n", async |driver| driver.still_there(&parts).await).await;
     asked(&database, "AS ours", async |driver| driver.sessions(&roles).await).await;
     asked(&database, "k.confrelid AS oid", async |driver| driver.end_sessions(&end).await).await;
