@@ -159,8 +159,7 @@ async fn blockers_are_terminated_after_patience_if_they_are_clients_of_a_listed_
         said.contains(&line) && said.contains(&format!("in the way of {}: SELECT", chunk_name(1))),
         "{said}"
     );
-    let line = format!("could not terminate process {} of role postgres", superuser.pid);
-    assert!(said.contains(&line), "{said}");
+    assert!(said.contains(&format!("could not terminate process {} of role", superuser.pid)), "{said}");
     let text = cast.ran(&["report"]).with_code(0).out;
     assert!(text.contains(&format!("  terminated process {} of role {} (", listed.pid, cast.app)), "{text}");
     assert!(
