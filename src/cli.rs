@@ -60,7 +60,7 @@ pub struct Common {
     #[arg(long, global = true, value_name = "TABLE", conflicts_with_all = ["config", "store"])]
     table: Option<String>,
     /// Without a configuration: how old data may get, as `30 days`, `3 months`, `P1M`
-    #[arg(long, global = true, value_name = "SPAN", conflicts_with_all = ["config", "store"])]
+    #[arg(long, global = true, value_name = "SPAN", allow_hyphen_values = true, conflicts_with_all = ["config", "store"])]
     drop_after: Option<String>,
     /// Without a configuration: keep this many of the newest chunks
     #[arg(long, global = true, value_name = "COUNT", conflicts_with_all = ["config", "store"])]

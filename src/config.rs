@@ -197,7 +197,7 @@ fn read_stores(top: &Section<'_>, secrets: &dyn SecretSource) -> Result<Vec<Stor
     let sections = top.named_sections("stores", &schema::STORE)?;
     if sections.is_empty() {
         return Err(Problem::usage(format!("{} names no store", top.document.origin))
-            .hint("add a section [stores.main] with url = { env = \"TIMESWEEP_URL\" }"));
+            .hint("add a section [stores.main] with url = { env = \"TIMESWEEP_STORE_URL\" }"));
     }
     sections.into_iter().map(|(name, section)| store::read(name, &section, secrets)).collect()
 }

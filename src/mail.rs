@@ -60,6 +60,14 @@ pub async fn post(settings: &MailSettings, outbox: &Outbox, id: &str, message: &
     posted
 }
 
+/// Whether the server lets us in, for `check`: nothing is sent. Both answers are sentences.
+pub async fn try_out(settings: &MailSettings) -> Result<String, String> {
+    Server::new(settings)?.try_out().await?;
+    let login = settings.login.as_ref().map_or_else(String::new, |login| format!(", as {}", login.user));
+    let (host, port, security) = (&settings.host, settings.port, settings.security.word());
+    Ok(format!("{host}:{port} lets us in ({security}{login})"))
+}
+
 /// One look at the server, for as many mails as it takes.
 struct Round<'a> {
     outbox: &'a Outbox,

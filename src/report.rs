@@ -86,6 +86,8 @@ pub enum Verdict {
     Skipped,
     /// Something could not be reached or read, and nothing was touched.
     Unreachable,
+    /// The configuration is wrong, which was found out before anything was touched.
+    Misconfigured,
 }
 
 impl Verdict {
@@ -99,6 +101,7 @@ impl Verdict {
             Self::Interrupted => "interrupted",
             Self::Skipped => "skipped",
             Self::Unreachable => "unreachable",
+            Self::Misconfigured => "misconfigured",
         }
     }
 

@@ -12,6 +12,13 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     write_locked(path, content, mode).map(|_| ())
 }
 
+/// Whether files can be made in this folder; leaves none.
+pub fn try_out(folder: &Path) -> io::Result<()> {
+    let path = temporary(&folder.join("timesweep"));
+    write_new(&path, b"", 0o600)?;
+    fs::remove_file(path)
+}
+
 /// The same, with the file locked from before it has its name; the lock ends with the handle.
 pub fn write_locked(path: &Path, content: &[u8], mode: u32) -> io::Result<File> {
     if fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {

@@ -27,4 +27,5 @@ mod real {
     mod sessions;
     mod signals;
     mod space_partitions;
+    mod stalled;
 }

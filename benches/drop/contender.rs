@@ -97,7 +97,7 @@ async fn timesweep(server: &Server, arguments: &[&str]) -> Outcome<Finish> {
     let config = folder.path().join("timesweep.toml");
     std::fs::write(&config, configuration(folder.path()))?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_timesweep"));
-    command.args(arguments).arg("--config").arg(&config).env("TIMESWEEP_URL", server.url(COPY));
+    command.args(arguments).arg("--config").arg(&config).env("TIMESWEEP_STORE_URL", server.url(COPY));
     let output = folder.path().join("output");
     let ended = tokio::task::spawn_blocking(move || {
         let ended = child::run(&mut command, &output, GIVE_UP)?;
@@ -127,7 +127,7 @@ fn explain(ended: &Ended, output: &Path) -> std::io::Result<()> {
 fn configuration(folder: &Path) -> String {
     format!(
         "[state]\npath = \"{}\"\n\n\
-         [stores.main]\nurl = {{ env = \"TIMESWEEP_URL\" }}\n\n\
+         [stores.main]\nurl = {{ env = \"TIMESWEEP_STORE_URL\" }}\n\n\
          [[policies]]\ntable = \"public.*\"\ndrop_after = \"{KEEP}\"\n\n\
          [caps]\nshare_of_bytes = \"100 %\"\nchunks = 100000\n",
         folder.join("state.db").display()

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Common, exit, open, output};
+use crate::config::{MailSettings, ReportSettings};
 use crate::gate::Gate;
+use crate::mail;
 use crate::problem::{Result, printable};
 use crate::report::gate::GateReport;
 use crate::report::gate_text;
@@ -20,6 +22,7 @@ use crate::retention::sessions::{SessionMode, SessionRules};
 use crate::state::State;
 use crate::sweep::measure::Measuring;
 use crate::sweep::{gated, gather};
+use crate::whole_file;
 
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -31,6 +34,9 @@ struct Checked {
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     gate: Option<GateReport>,
+    /// What the mail server said, where there is one and it lets us in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mail: Option<String>,
     tables: Vec<CheckedTable>,
     disk: Option<DiskReport>,
     advice: Vec<String>,
@@ -75,6 +81,7 @@ pub async fn check(common: &Common) -> Result<u8> {
     if let Some(gate) = &opened.gate {
         look_at(gate, &mut checked).await;
     }
+    try_out(opened.mail.as_ref(), &opened.report, &mut checked).await;
     output::print(common.output, || render(&checked), &checked)?;
     Ok(if plan.is_refused() { exit::REFUSED } else { exit::DONE })
 }
@@ -84,6 +91,24 @@ async fn look_at(gate: &Gate, checked: &mut Checked) {
     match gated::look(gate).await {
         Ok(said) => checked.gate = Some(said),
         Err(problem) => checked.advice.push(format!("the gate cannot be asked: {problem}")),
+    }
+}
+
+/// Where the report shall go. A run that cannot get rid of it works all the same.
+async fn try_out(mail: Option<&MailSettings>, report: &ReportSettings, checked: &mut Checked) {
+    if let Some(settings) = mail {
+        match mail::try_out(settings).await {
+            Ok(said) => checked.mail = Some(said),
+            Err(why) => checked.advice.push(format!("no mail can be sent: {why}")),
+        }
+    }
+    if let Some(folder) = &report.folder
+        && let Err(error) = whole_file::try_out(folder)
+    {
+        checked.advice.push(format!(
+            "reports cannot be kept in {}: {error}; make the folder, or give it to this user",
+            folder.display()
+        ));
     }
 }
 
@@ -102,6 +127,7 @@ fn checked(
         privileges: privileges(facts, sessions),
         state,
         gate: None,
+        mail: None,
         tables: Vec::new(),
         disk: None,
         advice,
@@ -155,6 +181,9 @@ fn render(checked: &Checked) -> String {
     );
     for privilege in &checked.privileges {
         let _ = writeln!(text, "    {}", printable(privilege));
+    }
+    if let Some(mail) = &checked.mail {
+        let _ = writeln!(text, "  mail: {}", printable(mail));
     }
     text.push_str(&checked.gate.as_ref().map(gate_text::render).unwrap_or_default());
     text.push('\n');

@@ -43,6 +43,7 @@ pub fn of_verdict(verdict: Verdict) -> u8 {
         Verdict::Partial => PARTIAL,
         Verdict::Refused => REFUSED,
         Verdict::Unreachable => UNREACHABLE,
+        Verdict::Misconfigured => USAGE,
         Verdict::Busy => BUSY,
         Verdict::Interrupted => signals::exit_code(),
     }
@@ -62,6 +63,7 @@ mod tests {
             (Verdict::Busy, 75),
             (Verdict::Interrupted, 130),
             (Verdict::Unreachable, 5),
+            (Verdict::Misconfigured, 2),
         ];
         for (verdict, code) in verdicts {
             assert_eq!(of_verdict(verdict), code, "{verdict:?}");

@@ -11,6 +11,7 @@ use crate::report::table::minute;
 use crate::retention::plan::Plan;
 use crate::retention::plan_file;
 use crate::sweep::gather;
+use crate::whole_file;
 
 #[derive(Debug, Args)]
 pub struct PlanArgs {
@@ -26,6 +27,9 @@ pub struct PlanArgs {
 }
 
 pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
+    if let Some(path) = &args.out {
+        refuse_impossible_place(path)?;
+    }
     let plan = draw(common).await?;
     output::print(common.output, || plan_text::render(&plan, args.all), &plan)?;
     if let Some(path) = &args.out {
@@ -60,6 +64,21 @@ pub async fn draw(common: &Common) -> Result<Plan> {
         state.close().await?;
     }
     Ok(plan)
+}
+
+/// Before anybody waits for a plan that cannot be kept.
+fn refuse_impossible_place(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let tried = if path.is_dir() {
+        Err(std::io::Error::from(std::io::ErrorKind::IsADirectory))
+    } else {
+        whole_file::try_out(folder)
+    };
+    tried.map_err(|error| {
+        Problem::usage(format!("the plan cannot be written to {}", path.display()))
+            .because(&error)
+            .hint("name a file in a folder that this user may write to")
+    })
 }
 
 /// Written beside its place and renamed, so that a full disk never leaves half a plan there.

@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Output, output};
 use crate::report::ItemReport;
 use crate::report::sessions::EndedSession;
-use crate::report::sessions_text::announcement;
+use crate::report::sessions_text::{announcement, outcome};
 use crate::sweep::execute::Progress;
 
 struct Bar(ProgressBar);
@@ -22,6 +22,10 @@ impl Progress for Bar {
     fn session_ends(&self, session: &EndedSession) {
         self.0.suspend(|| output::note(&announcement(session)));
     }
+
+    fn session_stays(&self, session: &EndedSession) {
+        self.0.suspend(|| output::note(&outcome(session)));
+    }
 }
 
 /// Where nobody looks on: a log, a scheduler.
@@ -32,6 +36,10 @@ impl Progress for NoBar {
 
     fn session_ends(&self, session: &EndedSession) {
         output::note(&announcement(session));
+    }
+
+    fn session_stays(&self, session: &EndedSession) {
+        output::note(&outcome(session));
     }
 }
 

@@ -13,7 +13,7 @@ use crate::problem::{Problem, Result};
 use crate::report::chart::charts;
 use crate::report::html::{self, Pictures};
 use crate::report::mail::{Heading, compose};
-use crate::report::{Report, text};
+use crate::report::{Report, Verdict, text};
 use crate::retention::model::StoreName;
 use crate::state::State;
 use crate::sweep::gather::our_now;
@@ -87,7 +87,12 @@ impl Publisher {
 
     async fn mail(&self, report: &Report) -> Vec<String> {
         let Some(settings) = &self.mail else { return Vec::new() };
-        if settings.on == MailOn::Trouble && !report.verdict.is_trouble() {
+        let is_wanted = match settings.on {
+            MailOn::Always => true,
+            MailOn::Runs => report.verdict != Verdict::Skipped,
+            MailOn::Trouble => report.verdict.is_trouble(),
+        };
+        if !is_wanted {
             return Vec::new();
         }
         match send(settings, &self.state_path, report, false).await {

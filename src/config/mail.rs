@@ -51,6 +51,11 @@ pub enum Security {
 }
 
 impl Security {
+    /// As it is written in the configuration.
+    pub fn word(self) -> &'static str {
+        SECURITIES.iter().find(|(_, security)| *security == self).map_or("", |(word, _)| word)
+    }
+
     fn default_port(self) -> u16 {
         match self {
             Self::StartTls => 587,
@@ -63,8 +68,11 @@ impl Security {
 /// Which runs are mailed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MailOn {
-    #[default]
+    /// Closed gates as well.
     Always,
+    /// Runs that looked at the database, or tried to.
+    #[default]
+    Runs,
     /// Only runs that did not do everything they were to do.
     Trouble,
 }
@@ -77,7 +85,8 @@ pub struct ReportSettings {
 
 const SECURITIES: [(&str, Security); 3] =
     [("starttls", Security::StartTls), ("tls", Security::Tls), ("none", Security::None)];
-const OCCASIONS: [(&str, MailOn); 2] = [("always", MailOn::Always), ("trouble", MailOn::Trouble)];
+const OCCASIONS: [(&str, MailOn); 3] =
+    [("always", MailOn::Always), ("runs", MailOn::Runs), ("trouble", MailOn::Trouble)];
 
 pub(super) fn read_report(top: &Section<'_>) -> Result<ReportSettings> {
     let Some(section) = top.section("report", &schema::REPORT)? else { return Ok(ReportSettings::default()) };
@@ -191,7 +200,7 @@ mod tests {
     #[test]
     fn three_settings_are_enough() {
         let mail = parse(LEAST).expect("settings").mail.expect("mail");
-        assert_eq!((mail.port, mail.security, mail.on), (587, Security::StartTls, MailOn::Always));
+        assert_eq!((mail.port, mail.security, mail.on), (587, Security::StartTls, MailOn::Runs));
         assert_eq!(mail.title, DEFAULT_TITLE);
         assert!(mail.login.is_none() && mail.ca_file.is_none());
     }

@@ -28,7 +28,7 @@ pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSour
 
 fn read_connection(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<ConnectionSettings> {
     let Some(url) = section.read("url", |setting| secret::read_url(setting, secrets))? else {
-        return Err(section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_URL\" }"));
+        return Err(section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_STORE_URL\" }"));
     };
     let password = section.read("password", |setting| secret::read_password(setting, secrets))?;
     Ok(ConnectionSettings { url, password })

@@ -20,7 +20,7 @@ struct Safe(HashMap<&'static str, &'static str>);
 impl Safe {
     fn new() -> Self {
         Self(HashMap::from([
-            ("env:TIMESWEEP_URL", "postgres://me:hunter2@db/metrics"),
+            ("env:TIMESWEEP_STORE_URL", "postgres://me:hunter2@db/metrics"),
             ("env:EMPTY", " "),
             ("env:NO_URL", "me:hunter2@db/metrics"),
             ("/run/secrets/password", "hunter2\n"),
@@ -102,7 +102,7 @@ fn every_setting_of_a_store_arrives() {
 #[test]
 fn every_limit_arrives_in_every_store() {
     let config = with_store(
-        "[stores.other]\nurl = { env = \"TIMESWEEP_URL\" }\n[state]\npath = \"/tmp/s.db\"\n\
+        "[stores.other]\nurl = { env = \"TIMESWEEP_STORE_URL\" }\n[state]\npath = \"/tmp/s.db\"\n\
          [caps]\nshare_of_bytes = \"12.5%\"\nchunks = 7\nbytes = \"1 KiB\"\n\
          [guards]\nmax_clock_skew = \"10 s\"\ncontinuous_aggregates = \"allow\"\n[plan]\nlifetime = \"90 min\"\n",
     );

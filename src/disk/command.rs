@@ -15,11 +15,29 @@ use crate::retention::measured::FileSystemReading;
 /// More than any reading needs.
 const MOST_BYTES: u64 = 1 << 20;
 
+/// All that the command gets of our environment, where passwords stand beside it: what a program needs to be
+/// found and to speak, and what ssh needs to log in.
+const HANDED_ON: [&str; 11] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "KRB5CCNAME",
+];
+
 /// The error is a phrase that follows the command's name.
 pub async fn ask(command: &[String], limit: Duration) -> Result<Answer, String> {
     let Some((program, arguments)) = command.split_first() else { return Err("is not configured".into()) };
     let started = Command::new(program)
         .args(arguments)
+        .env_clear()
+        .envs(HANDED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

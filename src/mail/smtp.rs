@@ -43,6 +43,7 @@ pub struct Server {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     /// `mail.example.org:587`, for sentences.
     place: String,
+    has_own_ca: bool,
 }
 
 impl Server {
@@ -57,7 +58,8 @@ impl Server {
             let password = login.password.expose_secret().to_owned();
             builder = builder.credentials(Credentials::new(login.user.clone(), password));
         }
-        Ok(Self { transport: builder.build(), place: format!("{}:{}", settings.host, settings.port) })
+        let place = format!("{}:{}", settings.host, settings.port);
+        Ok(Self { transport: builder.build(), place, has_own_ca: settings.ca_file.is_some() })
     }
 
     pub async fn send(
@@ -96,6 +98,16 @@ impl Server {
         }
     }
 
+    /// Connects and logs in, without a mail; the error is a sentence.
+    pub async fn try_out(&self) -> Result<(), String> {
+        match tokio::time::timeout(ATTEMPT, self.transport.test_connection()).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(format!("{} has closed the connection", self.place)),
+            Ok(Err(error)) => Err(self.sentence(&error)),
+            Err(_) => Err(format!("{} did not answer within {} s", self.place, ATTEMPT.as_secs())),
+        }
+    }
+
     fn judge(&self, error: &Error) -> Tried {
         let why = self.sentence(error);
         let (failure, is_worth_another_try) = if is_about_login(error) {
@@ -123,6 +135,13 @@ impl Server {
                 said = format!("{said}: {text}");
             }
             next = cause.source();
+        }
+        if said.contains("certificate") {
+            said.push_str(if self.has_own_ca {
+                "; `ca_file` of [mail] has to hold the CA that signed the server's certificate, and `host` its name"
+            } else {
+                "; where the server's CA is a private one, name its file as `ca_file` of [mail]"
+            });
         }
         said
     }

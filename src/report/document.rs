@@ -4,6 +4,7 @@
 //! Invariant: every text in it is printable; escaping for HTML is the template's.
 
 use crate::problem::printable;
+use crate::report::table::counted;
 
 use super::closing;
 use super::{Report, Verdict};
@@ -73,7 +74,7 @@ pub fn summary(report: &Report) -> String {
         (0, Verdict::Done) => "Everything that was due was done.".into(),
         (0, _) => "Not everything was done; the reasons are below.".into(),
         (count, _) => {
-            format!("Not everything was done: {count} reasons below.").replace(": 1 reasons", ": 1 reason")
+            format!("Not everything was done: {} below.", counted(count, "reason"))
         }
     }
 }

@@ -44,7 +44,7 @@ fn verdict_of(kind: Kind) -> Verdict {
         Kind::Busy => Verdict::Busy,
         Kind::Unreachable => Verdict::Unreachable,
         Kind::Partial => Verdict::Partial,
-        // Both need a person.
-        Kind::Refused | Kind::Usage => Verdict::Refused,
+        Kind::Refused => Verdict::Refused,
+        Kind::Usage => Verdict::Misconfigured,
     }
 }

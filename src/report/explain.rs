@@ -8,7 +8,7 @@ use crate::problem::printable;
 use crate::retention::plan::{ChunkPlan, DatasetPlan, Plan};
 use crate::retention::reason::Decision;
 
-use super::plan_text::{goes_at, policy_of};
+use super::plan_text::policy_of;
 use super::table::{counted, minute};
 
 /// What is known about one target.
@@ -69,12 +69,15 @@ fn troubles(dataset: &DatasetPlan) -> Vec<String> {
 
 fn conclusion(dataset: &DatasetPlan, chunk: &ChunkPlan) -> String {
     let refused = !dataset.refusals.is_empty();
-    match (chunk.decision, goes_at(chunk)) {
+    match (chunk.decision, chunk.goes_at()) {
         (Decision::Drop, _) if refused => "it would go, but a guard refuses its table".into(),
         (Decision::Drop, _) => "the next run drops it".into(),
         (Decision::Refuse, _) => "it stays until the guard's reason is gone".into(),
         (Decision::Keep, Some(at)) => format!("it stays until {} UTC", minute(at)),
-        (Decision::Keep, None) => "it stays".into(),
+        (Decision::Keep, None) => match &chunk.also_held {
+            Some(hold) => format!("it stays: {}", hold.sentence(&dataset.axis)),
+            None => "it stays".into(),
+        },
     }
 }
 
@@ -105,11 +108,12 @@ pub fn of_dataset(dataset: &DatasetPlan) -> Explanation {
         steps.push(format!("the oldest chunk that stays is {}: {reason}", oldest.chunk.label()));
     }
     steps.extend(troubles(dataset));
-    let next =
-        dataset.chunks.iter().filter(|chunk| chunk.decision == Decision::Keep).filter_map(goes_at).min();
-    let conclusion = match (going, next) {
+    let conclusion = match (going, dataset.next_going()) {
         (0, Some(due)) => format!("nothing goes before {} UTC", minute(due)),
-        (0, None) => "nothing goes".into(),
+        (0, None) => match dataset.hold() {
+            Some(hold) => format!("nothing goes while it lasts: {}", hold.sentence(&dataset.axis)),
+            None => "nothing goes".into(),
+        },
         _ if dataset.refusals.is_empty() => format!("the next run drops {}", counted(going, "chunk")),
         _ => "a guard refuses the table".into(),
     };

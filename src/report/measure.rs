@@ -48,6 +48,9 @@ pub struct TableMeasure {
     pub daily_rows: Option<f64>,
     /// When the next chunk is due, microseconds since 1970 UTC.
     pub next_due: Option<i64>,
+    /// None is, because of a hold.
+    #[serde(default)]
+    pub held: bool,
     /// Expected size when as much goes as comes.
     pub steady_state: Option<ByteCount>,
     /// What a month more of retention would cost.

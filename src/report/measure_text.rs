@@ -11,8 +11,9 @@ use crate::retention::model::ByteCount;
 
 use super::Report;
 use super::measure::{
-    DaysUntil, DiskForecast, DiskReading, DiskReport, FileSystemReading, FreedReport, SizeParts,
+    DaysUntil, DiskForecast, DiskReading, DiskReport, FileSystemReading, FreedReport, SizeParts, TableMeasure,
 };
+use super::subject::whole_days;
 use super::table::{counted, day, indented, number, plain};
 
 /// The paragraphs of a run: disk, tables, growth, why chunks stay.
@@ -50,6 +51,14 @@ pub fn disk(report: &DiskReport, freed: Option<&FreedReport>) -> String {
 
 fn known(value: Option<impl Display>) -> String {
     value.map_or_else(|| "unknown".into(), |value| value.to_string())
+}
+
+/// When the next chunk goes, for people.
+pub fn next_goes(measure: &TableMeasure) -> String {
+    match measure.next_due {
+        None if measure.held => "held".into(),
+        due => known(due.map(day)),
+    }
 }
 
 fn file_systems(newest: &DiskReading, before: Option<&DiskReading>, run: bool) -> String {
@@ -121,7 +130,7 @@ fn until(until: &DaysUntil) -> Option<String> {
     let when = match until.days? {
         days if days <= 0.0 => "reached".to_owned(),
         days if days < 1.0 => "in less than a day".into(),
-        days => format!("in {days:.0} days"),
+        days => format!("in {}", whole_days(days.round())),
     };
     Some(format!("{} % {when}", until.percent))
 }
@@ -177,7 +186,7 @@ fn growth(report: &Report) -> String {
             number(known(measure.largest_chunk)),
             number(known(measure.daily_bytes.map(per_day))),
             number(known(measure.daily_rows.map(|rows| format!("~{rows:.0}")))),
-            Cell::new(known(measure.next_due.map(day))),
+            Cell::new(next_goes(measure)),
             number(known(measure.steady_state)),
             number(known(measure.one_more_month)),
         ]);

@@ -10,7 +10,7 @@ use crate::retention::guard::Refusal;
 use crate::retention::model::ByteCount;
 use crate::retention::plan::{ChunkPlan, DatasetPlan, Plan};
 use crate::retention::policy::{Policy, PolicySource};
-use crate::retention::reason::{Decision, Reason};
+use crate::retention::reason::Decision;
 
 use super::table::{counted, day, indented, minute, number, plain};
 
@@ -103,7 +103,9 @@ fn chunk_table(dataset: &DatasetPlan, every_chunk: bool) -> String {
 fn groups(dataset: &DatasetPlan, every_chunk: bool) -> Vec<&[ChunkPlan]> {
     let sentence = |chunk: &ChunkPlan| chunk.reason.sentence(&dataset.axis);
     let alike = |a: &ChunkPlan, b: &ChunkPlan| {
-        a.decision == b.decision && (a.reason == b.reason || sentence(a) == sentence(b))
+        a.decision == b.decision
+            && a.also_held == b.also_held
+            && (a.reason == b.reason || sentence(a) == sentence(b))
     };
     dataset.chunks.chunk_by(|a, b| !every_chunk && alike(a, b)).collect()
 }
@@ -121,20 +123,12 @@ fn rows_of(group: &[ChunkPlan]) -> String {
 }
 
 fn goes(group: &[ChunkPlan]) -> String {
-    match (group[0].decision, goes_at(&group[0])) {
+    match (group[0].decision, group[0].goes_at()) {
         (Decision::Drop, _) => "now".into(),
         (_, Some(at)) if group.len() > 1 => format!("from {}", day(at)),
         (_, Some(at)) => day(at),
+        _ if group[0].hold().is_some() => "held".into(),
         _ => String::new(),
-    }
-}
-
-/// When a kept chunk goes by itself; `None` where something else than time has to change first.
-pub fn goes_at(chunk: &ChunkPlan) -> Option<i64> {
-    match &chunk.reason {
-        Reason::NotExpired { .. } | Reason::InTheFuture => chunk.due,
-        Reason::Held { expires_at: Some(end), .. } => Some(chunk.due.map_or(*end, |due| due.max(*end))),
-        _ => None,
     }
 }
 

@@ -48,13 +48,14 @@ fn count(found: &[SessionReport]) -> String {
 /// One line for standard error, before a session is ended.
 pub fn announcement(ended: &EndedSession) -> String {
     let doing = match ended.how {
-        Ending::Cancelled => "cancelling the statement of",
-        Ending::Terminated => "terminating",
+        Ending::Cancelled => "trying to cancel the statement of",
+        Ending::Terminated => "trying to terminate",
     };
     format!("{doing} {}", whom(ended))
 }
 
-fn outcome(ended: &EndedSession) -> String {
+/// What became of a session that the run tried to end.
+pub fn outcome(ended: &EndedSession) -> String {
     let what = match (ended.how, ended.done) {
         (Ending::Cancelled, true) => "cancelled the statement of",
         (Ending::Terminated, true) => "terminated",
@@ -130,7 +131,7 @@ mod tests {
         ] {
             assert_eq!(outcome(&ended(how, done)), format!("{said} {who}"));
         }
-        assert_eq!(announcement(&ended(Ending::Terminated, false)), format!("terminating {who}"));
+        assert_eq!(announcement(&ended(Ending::Terminated, false)), format!("trying to terminate {who}"));
     }
 
     #[test]

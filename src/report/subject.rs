@@ -35,6 +35,7 @@ pub fn tag(verdict: Verdict) -> &'static str {
         Verdict::Interrupted => "INTERRUPTED",
         Verdict::Skipped => "SKIPPED",
         Verdict::Unreachable => "UNREACHABLE",
+        Verdict::Misconfigured => "MISCONFIGURED",
     }
 }
 
@@ -50,7 +51,7 @@ pub fn place(report: &Report) -> String {
 fn work(report: &Report) -> Option<String> {
     match report.verdict {
         Verdict::NothingToDo => Some("nothing to do".into()),
-        Verdict::Skipped | Verdict::Busy | Verdict::Unreachable => reason(report),
+        Verdict::Skipped | Verdict::Busy | Verdict::Unreachable | Verdict::Misconfigured => reason(report),
         Verdict::Refused if report.chunks_dropped() == 0 => reason(report).or_else(|| refused_tables(report)),
         Verdict::Refused => join(freed(report), refused_tables(report)),
         Verdict::Done => freed(report),

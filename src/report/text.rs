@@ -154,11 +154,15 @@ fn stayed_line(dataset: &DatasetReport, item: &ItemReport) -> String {
             format!("{head}: failed, {}\n{hint}", printable(message))
         }
         ItemOutcome::Blocked { tries, why, blockers } => {
-            let tries = if *tries == 1 { "1 try".into() } else { format!("{tries} tries") };
+            let tries = tried(*tries);
             let blockers: String = blockers.iter().map(blocker_line).collect();
             format!("{head}: still locked after {tries}, {}\n{blockers}", printable(why))
         }
     }
+}
+
+pub(super) fn tried(tries: u32) -> String {
+    if tries == 1 { "1 try".into() } else { format!("{tries} tries") }
 }
 
 fn blocker_line(blocker: &Blocker) -> String {

@@ -45,7 +45,8 @@ pub fn decide(dataset: &DatasetFacts, policy: Option<&Policy>, around: Circumsta
         .enumerate()
         .map(|(index, chunk)| {
             let reason = first_reason(dataset, policy, cutoff.as_ref(), &ranks, index, around);
-            planned(chunk, reason, policy, &axis, around.zone)
+            let also_held = also_held(dataset, chunk, &reason, around);
+            ChunkPlan { also_held, ..planned(chunk, reason, policy, &axis, around.zone) }
         })
         .collect();
     keep_ranges_around_kept_chunks(&mut chunks);
@@ -133,6 +134,17 @@ fn protected(
     })
 }
 
+/// Its age keeps it for now, and then a hold.
+fn also_held(
+    dataset: &DatasetFacts,
+    chunk: &Chunk,
+    reason: &Reason,
+    around: Circumstances<'_>,
+) -> Option<Reason> {
+    let by_age = matches!(reason, Reason::NotExpired { .. } | Reason::InTheFuture);
+    by_age.then(|| guard::hold::held(&dataset.name, chunk, around.holds, around.now)).flatten()
+}
+
 fn let_go(
     policy: &Policy,
     cutoff: Option<&Result<Position, NoCutoff>>,
@@ -165,7 +177,7 @@ fn planned(
     let after = policy.and_then(|p| p.drop_after);
     let due =
         after.filter(|_| chunk.range.has_end()).and_then(|a| policy::due(a, axis, chunk.range.end, zone));
-    ChunkPlan { chunk: chunk.clone(), decision: decision_of(&reason), reason, due }
+    ChunkPlan { chunk: chunk.clone(), decision: decision_of(&reason), reason, due, also_held: None }
 }
 
 /// `drop_chunks` on a range takes everything inside it, so a chunk whose range includes one that

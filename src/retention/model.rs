@@ -91,6 +91,7 @@ impl Chunk {
         let first = self.parts.first().map_or_else(|| "no parts".into(), |part| part.relation.to_string());
         match self.parts.len() {
             0 | 1 => first,
+            2 => format!("{first} (+1 sibling)"),
             count => format!("{first} (+{} siblings)", count - 1),
         }
     }

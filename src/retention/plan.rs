@@ -59,6 +59,32 @@ pub struct ChunkPlan {
     pub reason: Reason,
     /// When the chunk becomes old enough, microseconds since 1970 UTC.
     pub due: Option<i64>,
+    /// The hold that keeps it afterwards, where its age keeps it still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub also_held: Option<Reason>,
+}
+
+impl ChunkPlan {
+    /// When a kept chunk goes by itself; `None` where something else than time has to change first.
+    pub fn goes_at(&self) -> Option<i64> {
+        let old_enough = match self.reason {
+            Reason::NotExpired { .. } | Reason::InTheFuture => self.due?,
+            Reason::Held { .. } => self.due.unwrap_or(i64::MIN),
+            _ => return None,
+        };
+        match self.hold() {
+            Some(Reason::Held { expires_at, .. }) => Some(old_enough.max((*expires_at)?)),
+            _ => Some(old_enough),
+        }
+    }
+
+    /// The hold that keeps it now or will.
+    pub fn hold(&self) -> Option<&Reason> {
+        match &self.reason {
+            held @ Reason::Held { .. } => Some(held),
+            _ => self.also_held.as_ref(),
+        }
+    }
 }
 
 /// What only the caller can know about a plan.
@@ -252,6 +278,23 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 impl DatasetPlan {
+    /// When the first chunk that is kept now goes by itself.
+    pub fn next_going(&self) -> Option<i64> {
+        let kept = self.chunks.iter().filter(|chunk| chunk.decision == Decision::Keep);
+        kept.filter_map(ChunkPlan::goes_at).min()
+    }
+
+    /// A hold is what keeps chunks from ever going.
+    pub fn is_held(&self) -> bool {
+        self.next_going().is_none() && self.hold().is_some()
+    }
+
+    /// The first hold without an end.
+    pub fn hold(&self) -> Option<&Reason> {
+        let endless = |hold: &&Reason| matches!(hold, Reason::Held { expires_at: None, .. });
+        self.chunks.iter().filter_map(ChunkPlan::hold).find(endless)
+    }
+
     /// It has a policy, and nobody can say what the policy lets go.
     pub fn is_undecided(&self) -> bool {
         self.policy.is_some() && self.chunks.iter().any(|chunk| no_cutoff(chunk).is_some())

@@ -30,6 +30,7 @@ impl DropAfter {
 impl fmt::Display for DropAfter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Units(1) => f.write_str("1 unit"),
             Self::Units(number) => write!(f, "{number} units"),
             Self::Span(span) => write!(f, "{span}"),
         }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow};
@@ -17,11 +16,11 @@ use crate::retention::name::quote_identifier;
 
 pub mod disk;
 pub mod idle;
+pub mod limits;
 pub mod lock;
 pub mod sessions;
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+use limits::{Limits, no_answer};
 
 /// Opens a read-only snapshot. Our own reads give up early as well: a size query waits behind a queued
 /// drop, and every other query waits behind ours.
@@ -32,6 +31,7 @@ pub const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONL
 #[derive(Clone)]
 pub struct Server {
     options: PgConnectOptions,
+    limits: Limits,
 }
 
 /// By hand: the options would show the password.
@@ -42,7 +42,7 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
-    pub fn new(settings: &ConnectionSettings) -> Result<Self> {
+    pub fn new(settings: &ConnectionSettings, limits: Limits) -> Result<Self> {
         let options = PgConnectOptions::from_str(settings.url.expose_secret()).map_err(|error| {
             Problem::usage("the store's url cannot be read")
                 .cause(in_plain_words(&error))
@@ -52,7 +52,12 @@ impl Server {
             Some(password) => options.password(password.expose_secret()),
             None => options,
         };
-        Ok(Self { options: options.application_name("timesweep").disable_statement_logging() })
+        let options = options.application_name("timesweep").disable_statement_logging();
+        Ok(Self { options, limits })
+    }
+
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// `host:port/database as role`, without the password.
@@ -71,13 +76,13 @@ impl Server {
         let options = self.options.clone().application_name(&format!("timesweep {role}"));
         // In a task of its own: a connection attempt that is given up must run to its end somewhere.
         let attempt = tokio::spawn(async move { PgConnection::connect_with(&options).await });
-        match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+        match tokio::time::timeout(self.limits.connect, attempt).await {
             Ok(Ok(Ok(connection))) => Ok(connection),
             Ok(Ok(Err(error))) => Err(self.cannot_connect(&error)),
             Ok(Err(join)) => Err(self.unreachable().cause(join.to_string())),
             Err(_) => Err(self
                 .unreachable()
-                .cause(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
+                .cause(no_answer(self.limits.connect))
                 .hint("check host, port and firewall")),
         }
     }
@@ -98,6 +103,9 @@ impl Server {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                 "is the server running, and is the port right?"
             }
+            _ if is_about_trust(error) => {
+                "where the server's CA is a private one, name its file as `sslrootcert` in the url; with `verify-full` the host has to be the one in the certificate"
+            }
             sqlx::Error::Io(_) => "check the host name and the network",
             sqlx::Error::Tls(_) => "check `sslmode` and `sslrootcert` in the url",
             sqlx::Error::Database(database) => match database.code().as_deref() {
@@ -113,6 +121,12 @@ impl Server {
         };
         self.unreachable().cause(in_plain_words(error)).hint(hint)
     }
+}
+
+/// The server's certificate is not one that we trust, or not for this host.
+fn is_about_trust(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(_) | sqlx::Error::Tls(_))
+        && error.to_string().to_lowercase().contains("certificate")
 }
 
 /// SQLSTATE and message of a server's error.
@@ -160,7 +174,8 @@ pub async fn begin_snapshot(connection: &mut PgConnection) -> Result<()> {
         .map_err(|error| read_failed("open a snapshot", &error))
 }
 
-/// Ends a transaction without keeping anything. A broken connection ends it as well.
+/// Ends a transaction without keeping anything. A broken connection ends it as well, and a session that is
+/// still in one after that answers no more.
 pub async fn rollback(connection: &mut PgConnection) {
     let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
 }
@@ -187,11 +202,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_certificate_that_is_not_trusted_has_a_way_out() {
+        let server = Server::new(
+            &ConnectionSettings { url: "postgres://me@db1/x".into(), password: None },
+            Limits::default(),
+        );
+        let untrusted =
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let problem = server.expect("a url").cannot_connect(&sqlx::Error::Io(untrusted));
+        assert!(problem.hint.is_some_and(|hint| hint.contains("`sslrootcert`")));
+    }
+
+    #[test]
     fn a_server_is_shown_without_its_password() {
         let url = "postgres://me:geheim@127.0.0.1:1/db";
         for password in [None, Some("geheim".into())] {
             let settings = ConnectionSettings { url: url.into(), password };
-            let shown = format!("{:?}", Server::new(&settings).expect("a url"));
+            let shown = format!("{:?}", Server::new(&settings, Limits::default()).expect("a url"));
             assert_eq!(shown, "Server { address: \"127.0.0.1:1/db as me\", .. }");
         }
     }

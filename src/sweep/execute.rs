@@ -54,6 +54,9 @@ pub trait Progress: Send + Sync {
 
     /// Told before a session is ended.
     fn session_ends(&self, _session: &EndedSession) {}
+
+    /// Told where that did not end it.
+    fn session_stays(&self, _session: &EndedSession) {}
 }
 
 /// No bar.

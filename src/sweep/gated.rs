@@ -159,7 +159,7 @@ fn status_after(swept: &Result<Report>) -> Option<ChunkStatus> {
             Verdict::Done | Verdict::NothingToDo => Some(ChunkStatus::Dropped),
             Verdict::Partial | Verdict::Interrupted => Some(ChunkStatus::Partial),
             Verdict::Refused if report.chunks_dropped() > 0 => Some(ChunkStatus::Partial),
-            Verdict::Refused | Verdict::Unreachable => Some(ChunkStatus::Failed),
+            Verdict::Refused | Verdict::Unreachable | Verdict::Misconfigured => Some(ChunkStatus::Failed),
             Verdict::Busy | Verdict::Skipped => None,
         },
         Err(problem) => (problem.kind != Kind::Busy).then_some(ChunkStatus::Failed),

@@ -10,6 +10,7 @@ use crate::config::StoreConfig;
 use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::report::sessions::{EndedSession, Ending, SessionReport, SessionsReport};
+use crate::report::table::counted;
 use crate::retention::model::Chunk;
 use crate::retention::name::DatasetName;
 use crate::retention::sessions::{Answer, How, Left, SessionFacts, SessionMode, SessionRules, may_be_ended};
@@ -72,42 +73,42 @@ impl Sessions {
 
     /// Who is connected under the listed roles now, for the report.
     pub async fn look(&self) {
-        let others = self.of_listed_roles().await;
+        let others = self.of_listed_roles().await.unwrap_or_default();
         let more = others.len().saturating_sub(MOST_LISTED);
         if more > 0 {
-            self.note(format!("{more} more sessions of the listed roles were connected"));
+            self.note(format!("{} of the listed roles were connected", counted(more, "more session")));
         }
         self.own_report().found = others.iter().take(MOST_LISTED).map(session_report).collect();
     }
 
-    /// Without ours.
-    async fn of_listed_roles(&self) -> Vec<SessionFacts> {
+    /// Without ours; `None` where it could not be read, which is not the same as nobody.
+    async fn of_listed_roles(&self) -> Option<Vec<SessionFacts>> {
         if self.rules.roles.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         match self.driver.sessions(&self.rules.roles).await {
-            Ok(sessions) => sessions.into_iter().filter(|session| !session.ours).collect(),
+            Ok(sessions) => Some(sessions.into_iter().filter(|session| !session.ours).collect()),
             Err(problem) => {
                 self.note(format!("who is connected could not be read: {}", one_line(&problem)));
-                Vec::new()
+                None
             }
         }
     }
 
-    /// Sessions of the listed roles that hold a lock which a drop of this chunk waits for.
-    pub async fn in_the_way(&self, dataset: &DatasetName, chunk: &Chunk) -> Vec<SessionFacts> {
-        // Who is in the way is looked for again at the next try; without an answer the run goes on.
-        let blockers = self.driver.blockers(dataset, &chunk.parts).await.unwrap_or_default();
+    /// Sessions of the listed roles that hold a lock which a drop of this chunk waits for. `None` where that
+    /// could not be read: it is looked for again at the next try.
+    pub async fn in_the_way(&self, dataset: &DatasetName, chunk: &Chunk) -> Option<Vec<SessionFacts>> {
+        let blockers = self.driver.blockers(dataset, &chunk.parts).await.ok()?;
         if blockers.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
-        let mut sessions = self.of_listed_roles().await;
+        let mut sessions = self.of_listed_roles().await?;
         let in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
         sessions.retain(|session| {
             blockers.iter().any(|blocker| blocker.pid == session.pid)
                 && !in_vain.contains(&(session.pid, session.started_at))
         });
-        sessions
+        Some(sessions)
     }
 
     /// Ends all sessions of the listed roles, in the mode that asks for it.
@@ -116,7 +117,7 @@ impl Sessions {
             return Ok(());
         }
         let mut ending = Vec::new();
-        for session in self.of_listed_roles().await {
+        for session in self.of_listed_roles().await.unwrap_or_default() {
             match may_be_ended(&session, &self.rules, None) {
                 Answer::End(how) => ending.push((session, how)),
                 Answer::Leave(left) => self.note_left(&session, left, None),
@@ -155,14 +156,17 @@ impl Sessions {
         let parts = |(dataset, chunk): (&DatasetName, &Chunk)| (dataset.clone(), chunk.parts.clone());
         let roles = self.rules.roles.clone();
         let order = EndOrder { sessions, roles, in_the_way_of: in_the_way_of.map(parts) };
-        let answers = self.driver.end_sessions(&order).await.unwrap_or_else(|problem| {
-            self.note(format!("it is not known whether all sessions have ended: {}", one_line(&problem)));
-            vec![EndAnswer::StillThere; order.sessions.len()]
-        });
+        let answers: Vec<Option<EndAnswer>> = match self.driver.end_sessions(&order).await {
+            Ok(answers) => answers.into_iter().map(Some).collect(),
+            Err(problem) => {
+                self.note(format!("it is not known whether all sessions have ended: {}", one_line(&problem)));
+                vec![None; order.sessions.len()]
+            }
+        };
         for ((session, how), answer) in order.sessions.iter().zip(&answers) {
-            self.record(session, *how, answer, chunk.as_ref());
+            self.record(session, *how, answer.as_ref(), chunk.as_ref());
         }
-        Ok(answers.contains(&EndAnswer::Ended))
+        Ok(answers.contains(&Some(EndAnswer::Ended)))
     }
 
     /// Into the journal, then to standard error.
@@ -176,21 +180,26 @@ impl Sessions {
         Ok(())
     }
 
-    fn record(&self, session: &SessionFacts, how: How, answer: &EndAnswer, chunk: Option<&String>) {
-        let done = match answer {
-            EndAnswer::Ended => true,
-            EndAnswer::Passed => return,
-            EndAnswer::StillThere => false,
-            EndAnswer::NotAllowed(why) => {
-                self.note(format!("sessions of role {} could not be ended: {why}", session.role));
-                false
-            }
-        };
-        if !done {
+    /// Without an answer nobody knows whether the session was told at all, so that it may be told again.
+    fn record(&self, session: &SessionFacts, how: How, answer: Option<&EndAnswer>, chunk: Option<&String>) {
+        if answer == Some(&EndAnswer::Passed) {
+            return;
+        }
+        if let Some(EndAnswer::NotAllowed(why)) = answer {
+            self.note(format!("sessions of role {} could not be ended: {why}", session.role));
+        }
+        let done = answer == Some(&EndAnswer::Ended);
+        if !done && answer.is_some() {
             let identity = (session.pid, session.started_at);
             self.in_vain.lock().unwrap_or_else(PoisonError::into_inner).insert(identity);
         }
-        self.own_report().ended.push(ended_session(session, how, chunk, done));
+        let ended = ended_session(session, how, chunk, done);
+        if !done {
+            self.progress.session_stays(&ended);
+        }
+        let mut report = self.own_report();
+        report.ended.retain(|earlier| earlier.done || earlier.session.pid != session.pid);
+        report.ended.push(ended);
     }
 }
 

@@ -19,6 +19,9 @@ struct Line {
     hangs: AtomicBool,
     hangs_at: OnceLock<Vec<u8>>,
     swallowed: AtomicUsize,
+    /// Connections until now, and how many of them, from the first on, are forgotten.
+    connections: AtomicUsize,
+    forgotten: AtomicUsize,
 }
 
 impl Proxy {
@@ -37,6 +40,11 @@ impl Proxy {
         self.line.hangs.store(true, Ordering::SeqCst);
     }
 
+    /// Like a firewall that has forgotten every connection of now; new ones work.
+    pub fn forget(&self) {
+        self.line.forgotten.store(self.line.connections.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     /// Hangs as soon as this text is sent.
     pub fn hang_at(&self, text: &str) {
         self.line.hangs_at.set(text.into()).expect("one text");
@@ -49,12 +57,12 @@ impl Proxy {
 }
 
 impl Line {
-    fn swallows(&self, bytes: &[u8]) -> bool {
+    fn swallows(&self, connection: usize, bytes: &[u8]) -> bool {
         let is_here = |text: &Vec<u8>| bytes.windows(text.len()).any(|window| window == text);
         if self.hangs_at.get().is_some_and(is_here) {
             self.hangs.store(true, Ordering::SeqCst);
         }
-        self.hangs.load(Ordering::SeqCst)
+        self.hangs.load(Ordering::SeqCst) || connection < self.forgotten.load(Ordering::SeqCst)
     }
 }
 
@@ -63,16 +71,17 @@ fn accept(listener: &TcpListener, server: &str, line: &Arc<Line>) {
         let client = client.expect("a connection");
         let server = TcpStream::connect(server).expect("the test server answers");
         let copy = |stream: &TcpStream| stream.try_clone().expect("a second handle");
-        pass_on(copy(&client), copy(&server), Arc::clone(line));
-        pass_on(server, client, Arc::clone(line));
+        let number = line.connections.fetch_add(1, Ordering::SeqCst);
+        pass_on(copy(&client), copy(&server), number, Arc::clone(line));
+        pass_on(server, client, number, Arc::clone(line));
     }
 }
 
-fn pass_on(mut from: TcpStream, mut to: TcpStream, line: Arc<Line>) {
+fn pass_on(mut from: TcpStream, mut to: TcpStream, connection: usize, line: Arc<Line>) {
     thread::spawn(move || {
         let mut buffer = [0; 8192];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            if line.swallows(&buffer[..length]) {
+            if line.swallows(connection, &buffer[..length]) {
                 line.swallowed.fetch_add(length, Ordering::SeqCst);
             } else if to.write_all(&buffer[..length]).is_err() {
                 break;

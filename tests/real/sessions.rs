@@ -154,11 +154,12 @@ async fn blockers_are_terminated_after_patience_if_they_are_clients_of_a_listed_
         notes(&report).contains("sessions of role postgres could not be ended: permission denied"),
         "{report}"
     );
-    let line = format!("terminating process {} of role {} (", listed.pid, cast.app);
+    let line = format!("trying to terminate process {} of role {} (", listed.pid, cast.app);
     assert!(
         said.contains(&line) && said.contains(&format!("in the way of {}: SELECT", chunk_name(1))),
         "{said}"
     );
+    assert!(said.contains(&format!("could not terminate process {} of role", superuser.pid)), "{said}");
     let text = cast.ran(&["report"]).with_code(0).out;
     assert!(text.contains(&format!("  terminated process {} of role {} (", listed.pid, cast.app)), "{text}");
     assert!(
@@ -330,7 +331,7 @@ async fn a_run_that_is_killed_while_it_ends_sessions_has_said_so() {
     let mut command = cast.command(&["run", "--apply"]);
     let killed =
         Ran::from(command.env("TIMESWEEP_KILL_AT", "session-endings-written").output().expect("it starts"));
-    let line = format!("terminating process {} of role {}", listed.pid, cast.app);
+    let line = format!("trying to terminate process {} of role {}", listed.pid, cast.app);
     assert!(killed.err.contains(&line), "{killed:?}");
     let state = State::open(&cast.database.file("state.db")).await.expect("the state");
     let run = state.last_run().await.expect("the journal").expect("a run").run.id;

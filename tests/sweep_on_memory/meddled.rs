@@ -33,6 +33,9 @@ pub struct Meddled {
     /// Asking whether a chunk is still there fails so often.
     pub mute: Arc<AtomicUsize>,
     pub orders: Arc<AtomicUsize>,
+    /// Looking for blockers, then ending sessions, fails so often.
+    pub blind: Arc<AtomicUsize>,
+    pub powerless: Arc<AtomicUsize>,
     /// Nothing about disks and sizes can be read.
     pub no_sizes: bool,
     /// The store has a disk, and its size is told late, so many questions after it changed.
@@ -49,9 +52,18 @@ impl Meddled {
             no_facts: false,
             mute: Arc::new(AtomicUsize::new(0)),
             orders: Arc::new(AtomicUsize::new(0)),
+            blind: Arc::default(),
+            powerless: Arc::default(),
             no_sizes: false,
             late_size: None,
         }
+    }
+}
+
+fn fails_still(left: &AtomicUsize) -> Result<()> {
+    match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+        Ok(_) => Err(Problem::unreachable("the store is away")),
+        Err(_) => Ok(()),
     }
 }
 
@@ -110,6 +122,7 @@ impl Driver for Meddled {
     }
 
     async fn blockers(&self, dataset: &DatasetName, parts: &[ChunkPart]) -> Result<Vec<Blocker>> {
+        fails_still(&self.blind)?;
         self.inner.blockers(dataset, parts).await
     }
 
@@ -118,6 +131,7 @@ impl Driver for Meddled {
     }
 
     async fn end_sessions(&self, order: &EndOrder) -> Result<Vec<EndAnswer>> {
+        fails_still(&self.powerless)?;
         self.inner.end_sessions(order).await
     }
 

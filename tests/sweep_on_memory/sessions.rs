@@ -1,6 +1,7 @@
 //! Whose sessions a run ends, and when: every mode on the in-memory store.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use timesweep::report::sessions::{Ending, SessionsReport};
@@ -209,6 +210,41 @@ async fn whoever_goes_before_patience_is_over_is_not_ended() {
     let report = world.sweep_on(Arc::new(meddled)).await.expect("a report");
     assert_eq!(report.verdict, Verdict::Done);
     assert_eq!((world.memory.connected(), sessions(&report).ended.len()), (vec![1], 0));
+}
+
+/// The question was lost, so nobody knows whether the session was told: it is told again.
+#[tokio::test]
+async fn whoever_was_not_told_to_end_is_told_at_the_next_try() {
+    let world = world(SessionMode::TerminateBlockers).await;
+    world.memory.connect(session(1, "app"));
+    world.memory.block(2, blocker(1));
+    let meddled = Meddled::new(&world.memory);
+    meddled.powerless.store(1, Ordering::SeqCst);
+    let report = world.sweep_on(Arc::new(meddled)).await.expect("a report");
+    assert_eq!(report.verdict, Verdict::Done, "{report:#?}");
+    assert_eq!((ended(&report, true), ended(&report, false)), (vec![1], vec![]));
+    assert_eq!(
+        sessions(&report).notes,
+        ["it is not known whether all sessions have ended: the store is away"]
+    );
+}
+
+/// A look that fails is no look that finds nobody: who was seen has not gone, and is waited for no longer.
+#[tokio::test]
+async fn a_look_that_fails_does_not_let_patience_begin_anew() {
+    let mut world = world(SessionMode::TerminateBlockers).await;
+    world.config.sessions.patience = Duration::from_millis(300);
+    world.memory.connect(session(1, "app"));
+    world.memory.block(2, blocker(1));
+    let mut meddled = Meddled::new(&world.memory);
+    let (blind, orders) = (Arc::clone(&meddled.blind), Arc::clone(&meddled.orders));
+    // Every second look fails.
+    meddled.after_order = Arc::new(move |_| {
+        blind.store(orders.load(Ordering::SeqCst) % 2, Ordering::SeqCst);
+        Box::pin(async {})
+    });
+    let report = world.sweep_on(Arc::new(meddled)).await.expect("a report");
+    assert_eq!((report.verdict, ended(&report, true)), (Verdict::Done, vec![1]), "{report:#?}");
 }
 
 #[tokio::test]

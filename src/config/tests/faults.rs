@@ -241,13 +241,12 @@ fn a_policy_is_for_one_store_and_the_only_one_for_its_table() {
 
 #[test]
 fn a_file_without_a_store_or_that_is_no_toml_is_refused() {
-    let no_store =
-        "t.toml names no store\nhint: add a section [stores.main] with url = { env = \"TIMESWEEP_URL\" }";
+    let no_store = "t.toml names no store\nhint: add a section [stores.main] with url = { env = \"TIMESWEEP_STORE_URL\" }";
     assert_eq!(fault(""), no_store);
     assert_eq!(fault("[stores]\n"), no_store);
     assert_eq!(
         fault("\n[stores.main]\nzone = \"UTC\""),
-        "t.toml, line 2: [stores.main] has no `url`\nhint: add url = { env = \"TIMESWEEP_URL\" }"
+        "t.toml, line 2: [stores.main] has no `url`\nhint: add url = { env = \"TIMESWEEP_STORE_URL\" }"
     );
     assert_eq!(
         fault(&format!("{STORE}url = \"postgres://x\"")),

@@ -49,8 +49,7 @@ fn a_secret_that_is_missing_says_which_and_one_that_is_there_stays_hidden() {
 
 #[test]
 fn no_secret_is_in_a_debug_text_or_in_a_fault_beside_it() {
-    let secret =
-        "[stores.main]\nurl = { env = \"TIMESWEEP_URL\" }\npassword = { file = \"/run/secrets/password\" }\n";
+    let secret = "[stores.main]\nurl = { env = \"TIMESWEEP_STORE_URL\" }\npassword = { file = \"/run/secrets/password\" }\n";
     let config = parse(secret).expect("config");
     let url = config.stores[0].connection.url.expose_secret();
     assert!(url.contains("hunter2"), "the test would show nothing");

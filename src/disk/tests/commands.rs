@@ -90,3 +90,14 @@ async fn arguments_reach_the_command_as_they_are_written() {
         DiskSettings { command: ["printf", "%s\n", READING].map(str::to_owned).into(), ..asking("") };
     assert!(answer(&settings).await.reading.is_some());
 }
+
+/// Our environment may hold passwords; a program on another host's behalf has no use for them.
+#[tokio::test]
+async fn a_command_gets_no_more_of_our_environment_than_it_needs() {
+    for ours in ["CARGO_MANIFEST_DIR", "PATH"] {
+        assert!(std::env::var_os(ours).is_some(), "{ours} is in the environment of this test");
+    }
+    let script = format!("test -z \"$CARGO_MANIFEST_DIR\" && test -n \"$PATH\" && echo '{READING}'");
+    let measured = answer(&asking(&script)).await;
+    assert!(measured.reading.is_some(), "{measured:?}");
+}

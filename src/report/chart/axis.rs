@@ -45,6 +45,24 @@ pub fn time_ticks(from: i64, to: i64) -> Vec<(i64, String)> {
     ticks.take_while(|at| *at <= to).map(|at| (at, shown(at, form))).collect()
 }
 
+/// Letters of an axis are about so wide.
+const LETTER: f64 = 6.6;
+
+/// Where each label stands (its middle), inside `room` and clear of the one before it; the others are left out.
+pub fn time_labels<'a>(scale: &Scale, moments: &'a [(i64, String)], room: (f64, f64)) -> Vec<(f64, &'a str)> {
+    let mut placed: Vec<(f64, &str)> = Vec::new();
+    let mut taken = f64::MIN;
+    for (at, label) in moments {
+        let half = label.chars().count() as f64 * LETTER / 2.0;
+        let x = scale.at(*at).clamp(room.0 + half, (room.1 - half).max(room.0 + half));
+        if x - half >= taken {
+            taken = x + half + LETTER;
+            placed.push((x, label));
+        }
+    }
+    placed
+}
+
 fn shown(instant: i64, form: &str) -> String {
     Timestamp::from_microsecond(instant)
         .map(|at| at.to_zoned(TimeZone::UTC).strftime(form).to_string())
@@ -89,6 +107,28 @@ mod tests {
             assert!((2..=7).contains(&ticks.len()), "{days} days: {ticks:?}");
         }
         assert_eq!(time_ticks(20_000 * DAY, 20_014 * DAY)[0].1, "2024-10-10");
+    }
+
+    #[test]
+    fn labels_keep_clear_of_each_other_and_of_the_edges() {
+        for days in 1..400 {
+            for shift in [0, DAY / 3, DAY - 1] {
+                let from = 20_000 * DAY + shift;
+                let to = from + days * DAY;
+                let scale = Scale { from: from as f64, to: to as f64, start: 12.0, end: 588.0 };
+                let moments = time_ticks(from, to);
+                let placed = time_labels(&scale, &moments, (12.0, 588.0));
+                let half = |label: &str| label.len() as f64 * LETTER / 2.0;
+                for (x, label) in &placed {
+                    assert!(x - half(label) >= 11.9 && x + half(label) <= 588.1, "{days} days: {placed:?}");
+                }
+                for pair in placed.windows(2) {
+                    let (left, right) = (&pair[0], &pair[1]);
+                    assert!(left.0 + half(left.1) < right.0 - half(right.1), "{days} days: {placed:?}");
+                }
+                assert!(placed.len() >= 2 || moments.len() < 2, "{days} days: {placed:?}");
+            }
+        }
     }
 
     #[test]

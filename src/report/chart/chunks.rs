@@ -6,7 +6,7 @@ use crate::report::measure::{ChunkMark, Fate};
 use crate::report::{DatasetReport, Report};
 
 use super::Chart;
-use super::axis::{Scale, is_moment, time_ticks};
+use super::axis::{Scale, is_moment, time_labels, time_ticks};
 use super::canvas::{Anchor, Canvas, Fill, GRID, INK, WIDTH, shortened};
 
 const MOST_ROWS: usize = 8;
@@ -123,6 +123,7 @@ fn draw(rows: &[Row], more: usize, now: i64, alt: &str) -> String {
     }
     let more = match more {
         0 => String::new(),
+        1 => "; 1 more table is in the table only".into(),
         more => format!("; {more} more tables are in the table only"),
     };
     let own = if rows.iter().all(|row| row.is_time) { "" } else { "; numbers have a scale of their own" };
@@ -155,16 +156,8 @@ fn upright(canvas: &mut Canvas, x: f64, top: f64, colour: &str, style: &str) {
 }
 
 fn time_axis(canvas: &mut Canvas, scale: &Scale, moments: &[(i64, String)], bottom: f64) {
-    for (at, label) in moments {
-        let x = scale.at(*at);
-        let anchor = if x > RIGHT - 30.0 {
-            Anchor::End
-        } else if x < LEFT + 30.0 {
-            Anchor::Start
-        } else {
-            Anchor::Middle
-        };
-        canvas.text((x, bottom + 14.0), anchor, label);
+    for (x, label) in time_labels(scale, moments, (LEFT, RIGHT)) {
+        canvas.text((x, bottom + 14.0), Anchor::Middle, label);
     }
 }
 

@@ -6,11 +6,13 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::report::measure::SizePoint;
+use crate::report::subject::whole_days;
+use crate::report::table::counted;
 use crate::report::{DatasetReport, Report};
 use crate::retention::model::ByteCount;
 
 use super::Chart;
-use super::axis::{DAY, Scale, byte_ticks, time_ticks};
+use super::axis::{DAY, Scale, byte_ticks, time_labels, time_ticks};
 use super::canvas::{Anchor, Canvas, GRID, MUTED, WIDTH, shortened};
 
 const MOST_LINES: usize = 6;
@@ -39,7 +41,12 @@ pub fn chart(report: &Report) -> Option<Chart> {
     for line in &lines {
         let _ = write!(alt, " {}: {}", line.name, line.last().bytes);
         if let Some(end) = line.forecast(forecast_to).last() {
-            let _ = write!(alt, ", {} in {} days", end.bytes, (end.at - line.last().at) / DAY);
+            let _ = write!(
+                alt,
+                ", {} in {}",
+                end.bytes,
+                whole_days((end.at - line.last().at) as f64 / DAY as f64)
+            );
         }
         alt.push('.');
     }
@@ -75,7 +82,7 @@ fn sum(lines: &[Line]) -> Line {
         .map(|at| SizePoint { at, bytes: lines.iter().map(|line| line.size_at(at)).sum() })
         .collect();
     Line {
-        name: format!("{} more tables", lines.len()),
+        name: counted(lines.len(), "more table"),
         points,
         daily_bytes: lines.iter().map(|line| line.daily_bytes).sum(),
         steady_state: lines.iter().map(|line| line.steady_state).sum(),
@@ -129,11 +136,11 @@ fn draw(lines: &[Line], (from, to, until): (i64, i64, i64), alt: &str) -> String
         canvas.text((LEFT - 6.0, y + 4.0), Anchor::End, label);
     }
     let moments = time_ticks(from, until);
-    // Labels of 64 points need room.
-    let every = if moments.len() > 5 { 2 } else { 1 };
-    for (at, label) in moments.iter().step_by(every) {
+    for (at, _) in &moments {
         canvas.line((time.at(*at), BOTTOM), (time.at(*at), BOTTOM + 4.0), MUTED, "");
-        canvas.text((time.at(*at), BOTTOM + 18.0), Anchor::Middle, label);
+    }
+    for (x, label) in time_labels(&time, &moments, (0.0, WIDTH)) {
+        canvas.text((x, BOTTOM + 18.0), Anchor::Middle, label);
     }
     for (number, line) in lines.iter().enumerate() {
         draw_line(&mut canvas, line, number, until, |point| {

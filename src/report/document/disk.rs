@@ -5,6 +5,8 @@ use crate::report::measure::{DaysUntil, DiskForecast, DiskReading, DiskReport, F
 use crate::report::subject::{same, whole_days};
 use crate::retention::model::ByteCount;
 
+use crate::report::table::counted;
+
 use super::{Block, known, lines, table};
 
 pub fn blocks(report: &Report) -> Vec<Block> {
@@ -92,7 +94,8 @@ fn forecast(forecast: &DiskForecast) -> Vec<Vec<String>> {
                 .and_then(|until| until.days)
                 .map_or_else(|| "no date".into(), |days| format!("in {}", whole_days(days)))
         };
-        let samples = format!("{} samples of {:.0} days", forecast.samples, forecast.span_days);
+        let samples =
+            format!("{} of {}", counted(forecast.samples, "sample"), whole_days(forecast.span_days.round()));
         vec![forecast.path.clone(), policy.to_owned(), days(80), days(90), days(100), samples]
     };
     let with = row("with", &forecast.with_policy);

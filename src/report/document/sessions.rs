@@ -2,7 +2,7 @@
 
 use crate::report::Report;
 use crate::report::sessions::{EndedSession, Ending, SessionReport};
-use crate::report::table::minute;
+use crate::report::table::{counted, minute};
 
 use super::{Block, lines, table};
 
@@ -12,8 +12,9 @@ const MOST: usize = 40;
 pub fn blocks(report: &Report) -> Vec<Block> {
     let Some(sessions) = &report.sessions else { return Vec::new() };
     let found = sessions.found.len();
+    let connected = counted(found, "session");
     let mut said =
-        vec![format!("mode {}: {found} sessions of the listed roles when the run began", sessions.mode)];
+        vec![format!("mode {}: {connected} of the listed roles when the run began", sessions.mode)];
     said.extend(sessions.notes.iter().cloned());
     if found > MOST {
         said.push(format!("the first {MOST} of them are listed; the JSON has them all"));

@@ -1,7 +1,7 @@
 //! The tables: sizes and chunks before and after, growth, and why the rest stays.
 
 use crate::report::measure::{SizeParts, TableMeasure};
-use crate::report::table::day;
+use crate::report::measure_text::next_goes;
 use crate::report::{DatasetReport, Report};
 use crate::retention::model::ByteCount;
 
@@ -56,7 +56,7 @@ pub fn growth(report: &Report) -> Vec<Block> {
             known(measure.daily_rows.map(|rows| format!("{rows:.0}"))),
             known(measure.steady_state),
             known(measure.one_more_month),
-            measure.next_due.map_or_else(|| "unknown".into(), day),
+            next_goes(measure),
         ]
     });
     let mut blocks = table(&header, rows.collect());

@@ -6,6 +6,8 @@ use crate::report::{DatasetReport, ItemOutcome, ItemReport, Report};
 use crate::retention::drift::DriftKind;
 use crate::retention::guard::Refusal;
 
+use crate::report::text::tried;
+
 use super::{Block, lines, table};
 
 /// More chunks than this are counted, not listed; the attached JSON has them all.
@@ -84,7 +86,7 @@ fn what_happened(outcome: &ItemOutcome) -> String {
                 })
                 .collect();
             let by = if by.is_empty() { String::new() } else { format!("; blocked by {}", by.join("; ")) };
-            format!("still locked after {tries} tries, {why}{by}")
+            format!("still locked after {}, {why}{by}", tried(*tries))
         }
     }
 }

@@ -122,6 +122,28 @@ fn a_hold_keeps_its_chunk() {
     assert!(matches!(chunks[0].reason, Reason::Held { hold: 7, .. }));
 }
 
+#[test]
+fn a_date_on_which_a_hold_will_still_keep_a_chunk_is_not_told() {
+    let table = daily("t", 6);
+    let hold = |expires_at| Hold {
+        id: 7,
+        dataset: table.name.clone(),
+        chunk: None,
+        author: "ann".into(),
+        reason: "audit".into(),
+        expires_at,
+    };
+    let goes = |holds: &[Hold]| -> Vec<Option<i64>> {
+        let chunks = decided(&table, Some(&policy(Some("3 days"), None)), holds);
+        chunks.iter().map(ChunkPlan::goes_at).collect()
+    };
+    let by_age = goes(&[]);
+    assert_eq!(by_age[1..4], [None, Some(NOW + DAY), Some(NOW + 2 * DAY)]);
+    assert_eq!(goes(&[hold(None)]), vec![None; 6]);
+    let end = NOW + DAY + 1;
+    assert_eq!(goes(&[hold(Some(end))])[..4], [Some(end), Some(end), Some(end), Some(NOW + 2 * DAY)]);
+}
+
 proptest! {
     /// The laws of deciding: nothing new goes, the newest stays, every chunk has one decision, and a
     /// longer retention never drops more.

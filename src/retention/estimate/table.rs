@@ -11,9 +11,8 @@ use jiff::tz::TimeZone;
 
 use super::super::facts::DatasetFacts;
 use super::super::model::{ByteCount, Chunk};
-use super::super::plan::{ChunkPlan, DatasetPlan};
+use super::super::plan::DatasetPlan;
 use super::super::policy::{DropAfter, Policy};
-use super::super::reason::Reason;
 use super::super::time_axis::{Position, TimeAxis, TimeKind};
 use super::trend::{ENOUGH, Point, trend};
 use super::{DAY, MONTH, whole_bytes};
@@ -27,6 +26,8 @@ pub struct TableEstimate {
     pub daily_rows: Option<f64>,
     /// Microseconds since 1970 UTC.
     pub next_due: Option<i64>,
+    /// There is no such date, because of a hold.
+    pub held: bool,
     pub steady_state: Option<ByteCount>,
     pub one_more_month: Option<ByteCount>,
     pub why_unknown: Option<String>,
@@ -38,7 +39,8 @@ pub fn estimate(plan: &DatasetPlan, facts: &DatasetFacts, now: i64, zone: &TimeZ
     let mut estimate = TableEstimate {
         mean_chunk: mean(&sizes),
         largest_chunk: sizes.iter().copied().max(),
-        next_due: plan.chunks.iter().filter_map(due_by_age).min(),
+        next_due: plan.next_going(),
+        held: plan.is_held(),
         ..TableEstimate::default()
     };
     let volume = complete_chunks(plan, facts, now, zone).and_then(|complete| {
@@ -63,11 +65,6 @@ pub fn estimate(plan: &DatasetPlan, facts: &DatasetFacts, now: i64, zone: &TimeZ
 fn mean(sizes: &[ByteCount]) -> Option<ByteCount> {
     let all: ByteCount = sizes.iter().copied().sum();
     all.0.checked_div(sizes.len() as u64).map(ByteCount)
-}
-
-/// Only what stays because of its age goes by itself later.
-fn due_by_age(chunk: &ChunkPlan) -> Option<i64> {
-    chunk.due.filter(|_| matches!(chunk.reason, Reason::NotExpired { .. }))
 }
 
 /// The newest chunks that are complete and uncompressed, oldest first, or why there are none.

@@ -100,7 +100,7 @@ mod tests {
                 day += 1;
                 let mut chunk = chunk(1, day - 1, day);
                 chunk.parts[0].bytes = Some(ByteCount(*bytes));
-                ChunkPlan { chunk, decision: *decision, reason: Reason::NoPolicy, due: None }
+                ChunkPlan { chunk, decision: *decision, reason: Reason::NoPolicy, due: None, also_held: None }
             })
             .collect()
     }

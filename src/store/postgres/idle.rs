@@ -25,8 +25,12 @@ impl Idle {
     /// A session that waits, or a new one, which is named after its first task.
     pub async fn take(&self, task: &str) -> Result<PgConnection> {
         while let Some(mut session) = self.pop() {
-            if session.execute(sqlx::raw_sql("SELECT 1")).await.is_ok() {
-                return Ok(session);
+            let answer = session.execute(sqlx::raw_sql("SELECT 1"));
+            match tokio::time::timeout(self.server.limits().wake, answer).await {
+                Ok(Ok(_)) => return Ok(session),
+                Ok(Err(_)) => {}
+                // What has forgotten one connection has forgotten those beside it: each would cost as long.
+                Err(_) => self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clear(),
             }
         }
         self.server.connect(task).await

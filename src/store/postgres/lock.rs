@@ -18,8 +18,6 @@ use crate::store::RunnerLock;
 /// "time", "swee" as two 32-bit numbers: the key of every timesweep run on a database.
 pub const KEY: (i32, i32) = (0x7469_6d65, 0x7377_6565);
 
-/// After this long without an answer the lock counts as lost.
-const VERIFY_LIMIT: Duration = Duration::from_secs(30);
 /// After this long without an answer a pooler is probably keeping a session back.
 const PROBE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -33,6 +31,8 @@ const HOLDER: &str = "SELECT a.pid, coalesce(a.usename, '?')::text AS role, a.ap
 pub struct AdvisoryLock {
     session: PgConnection,
     backend: i32,
+    /// After this long without an answer the lock counts as lost.
+    limit: Duration,
     /// Why, for whoever asks next: several workers ask, and any of them may be the first to tell.
     lost: Option<Problem>,
 }
@@ -54,7 +54,8 @@ pub async fn take(server: &Server, idle: &Idle, run: &str) -> Result<AdvisoryLoc
         .await
         .map_err(|error| read_failed("take the runner's lock", &error))?;
     if row.get::<bool, _>(0) {
-        return Ok(AdvisoryLock { session, backend: row.get(1), lost: None });
+        let (backend, limit) = (row.get(1), server.limits().verify);
+        return Ok(AdvisoryLock { session, backend, limit, lost: None });
     }
     Err(held_by_another(&mut session).await)
 }
@@ -90,14 +91,14 @@ impl RunnerLock for AdvisoryLock {
         // Until there is an answer: a question that was given up leaves the session unusable. It is not
         // asked again, and ends with the run.
         self.lost = Some(lost("its session was left without an answer"));
-        let problem = match tokio::time::timeout(VERIFY_LIMIT, backend(&mut self.session)).await {
+        let problem = match tokio::time::timeout(self.limit, backend(&mut self.session)).await {
             Ok(Ok(backend)) if backend == self.backend => {
                 self.lost = None;
                 return Ok(());
             }
             Ok(Ok(_)) => lost("its session has ended"),
             Ok(Err(error)) => lost("its session has ended").because(&error),
-            Err(_) => lost(&no_answer("its session did not answer", VERIFY_LIMIT)),
+            Err(_) => lost(&no_answer("its session did not answer", self.limit)),
         };
         self.lost = Some(problem.clone());
         Err(problem)

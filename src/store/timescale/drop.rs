@@ -17,6 +17,7 @@ use sqlx::{Executor, Row};
 use crate::crash_point;
 use crate::retention::name::quote_identifier;
 use crate::retention::time_axis::TimeRange;
+use crate::store::postgres::limits::no_answer;
 use crate::store::postgres::{database_error, rollback};
 use crate::store::{Change, DropFailure, DropOrder, Dropped, Dropper};
 
@@ -28,10 +29,6 @@ mod statements;
 use statements::{READ_AGAIN, begin_statement, drop_statement, joined, lock_statement};
 
 type Outcome<T> = std::result::Result<T, DropFailure>;
-
-/// Longer than any statement may take on the server. A server that is silent for so long, or a network
-/// that has forgotten the connection, must not keep a run for ever.
-const ANSWER_WITHIN: Duration = Duration::from_mins(15);
 
 /// How many calls of `drop_chunks` a transaction makes.
 #[derive(Clone, Copy)]
@@ -46,11 +43,18 @@ pub struct TimescaleDropper {
     connection: PgConnection,
     catalog: Catalog,
     lock_timeout: Duration,
+    /// After this long without an answer nobody knows what became of an order.
+    answer_within: Duration,
 }
 
 impl TimescaleDropper {
-    pub fn new(connection: PgConnection, catalog: Catalog, lock_timeout: Duration) -> Self {
-        Self { connection, catalog, lock_timeout }
+    pub fn new(
+        connection: PgConnection,
+        catalog: Catalog,
+        lock_timeout: Duration,
+        answer_within: Duration,
+    ) -> Self {
+        Self { connection, catalog, lock_timeout, answer_within }
     }
 
     /// Begins, locks, reads again, drops and compares; leaves the transaction open. Answers with how many
@@ -233,11 +237,9 @@ impl TimescaleDropper {
 #[async_trait]
 impl Dropper for TimescaleDropper {
     async fn drop_chunks(&mut self, order: &DropOrder) -> Outcome<Dropped> {
-        let answer = tokio::time::timeout(ANSWER_WITHIN, self.drop_and_commit(order)).await;
+        let answer = tokio::time::timeout(self.answer_within, self.drop_and_commit(order)).await;
         // The session is not used again after this answer.
-        answer.unwrap_or_else(|_| {
-            Err(DropFailure::Unknown("the server has not answered for 15 minutes".into()))
-        })
+        answer.unwrap_or_else(|_| Err(DropFailure::Unknown(no_answer(self.answer_within))))
     }
 }
 

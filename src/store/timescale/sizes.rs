@@ -6,19 +6,21 @@
 
 use std::collections::HashMap;
 
-use sqlx::Row;
-use sqlx::postgres::PgConnection;
 use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::problem::Result;
 use crate::retention::facts::DatasetFacts;
 use crate::retention::model::{ByteCount, ChunkPart};
 use crate::store::postgres::idle::Idle;
-use crate::store::postgres::{begin_snapshot, read_failed, rollback};
+use crate::store::postgres::{BEGIN_SNAPSHOT, begin_snapshot, read_failed, rollback};
 
 const SIZES: &str = "SELECT w.oid, pg_catalog.pg_total_relation_size(w.oid) \
        + coalesce(pg_catalog.pg_total_relation_size(s.compress_relid), 0) AS bytes \
      FROM unnest($1::oid[]) w (oid) LEFT JOIN _timescaledb_catalog.compression_settings s ON s.relid = w.oid";
+
+const DATABASE: &str = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
 
 /// From this many relations on a second session is worth its connection.
 const MANY: usize = 400;
@@ -47,13 +49,21 @@ fn parts(datasets: &mut [DatasetFacts]) -> impl Iterator<Item = &mut ChunkPart> 
     chunks.flat_map(|chunk| &mut chunk.parts).filter(|part| !part.state.tiered)
 }
 
-/// Bytes of the whole database, without opening a relation.
+/// Bytes of the whole database, without opening a relation; inside a snapshot.
 pub async fn of_database(connection: &mut PgConnection) -> Result<Option<ByteCount>> {
-    sqlx::query_scalar("SELECT pg_catalog.pg_database_size(pg_catalog.current_database())")
-        .fetch_one(connection)
-        .await
-        .map(|bytes: i64| u64::try_from(bytes).ok().map(ByteCount))
-        .map_err(|error| read_failed("measure the database", &error))
+    database_bytes(sqlx::raw_sql(DATABASE).fetch_one(connection).await)
+}
+
+/// The same in a snapshot of its own, and in one message: it has a time limit at the cost of no round trip.
+pub async fn of_database_alone(connection: &mut PgConnection) -> Result<Option<ByteCount>> {
+    let statement = format!("{BEGIN_SNAPSHOT}; {DATABASE}; ROLLBACK");
+    database_bytes(sqlx::raw_sql(AssertSqlSafe(statement)).fetch_one(connection).await)
+}
+
+fn database_bytes(answer: std::result::Result<PgRow, sqlx::Error>) -> Result<Option<ByteCount>> {
+    let bytes: i64 =
+        answer.and_then(|row| row.try_get(0)).map_err(|error| read_failed("measure the database", &error))?;
+    Ok(u64::try_from(bytes).ok().map(ByteCount))
 }
 
 async fn read_beside(idle: &Idle, oids: &[u32]) -> Result<HashMap<u32, u64>> {

@@ -12,6 +12,9 @@ use crate::retention::sessions::{Answer, How, Left, SessionFacts, SessionMode, m
 use super::Execution;
 use crate::sweep::queue::Item;
 
+/// After a look that failed.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// Whom a chunk was seen to wait for, and since when.
 #[derive(Debug, Default)]
 pub struct InTheWay {
@@ -42,6 +45,12 @@ impl InTheWay {
     /// Somebody was in the way at the last look. At the next one they may have gone since the try failed.
     fn is_watched(&self) -> bool {
         !self.seen.is_empty()
+    }
+
+    /// Nobody could be seen this time. Until when the chunk is tried, for the sake of those who were seen before.
+    fn unseen(&self, patience: Duration, now: Instant) -> Option<Instant> {
+        let over = self.seen.iter().filter_map(|(_, since)| since.checked_add(patience)).min()?;
+        Some(over.max(now + LOOK_AGAIN)).filter(|over| self.ends_by(patience).is_some_and(|end| *over <= end))
     }
 
     /// Whoever was told to end counts anew should it come back.
@@ -78,7 +87,10 @@ impl Execution {
             return Ok(());
         }
         let (dataset, _) = self.names(lane);
-        let there = self.sessions.in_the_way(&dataset, &item.plan.chunk).await;
+        let Some(there) = self.sessions.in_the_way(&dataset, &item.plan.chunk).await else {
+            item.not_given_up_before = item.in_the_way.unseen(self.sessions.rules().patience, Instant::now());
+            return Ok(());
+        };
         let ending = self.choose(item, there, Instant::now());
         if ending.is_empty() {
             return Ok(());

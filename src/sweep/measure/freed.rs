@@ -4,7 +4,7 @@
 //! later, and files that are open stay until they are closed. On the file systems it is what the store's files weigh
 //! less; where those are unknown it is the store's own size.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +16,10 @@ use crate::retention::model::ByteCount;
 
 use super::{Look, Measuring};
 
-/// How long a difference may take to settle.
-const PATIENCE: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(500);
+/// How long a difference may take to settle, and when it is looked at again: a look may be a command on
+/// another host, so there are only a few.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_millis(2500), Duration::from_secs(5)];
 
 /// Sizes change under our hands: less than this, or than a twentieth, is no difference.
 const SMALL: u64 = 1 << 20;
@@ -30,16 +31,19 @@ pub(super) async fn settle(
     report: &mut Report,
     stop: &CancellationToken,
 ) -> Option<Look> {
-    let give_up = Instant::now() + PATIENCE;
+    let mut pauses = PAUSES.into_iter();
     let mut again = false;
     loop {
         let look = measuring.look(stop).await;
         report.bytes_after = measuring.driver.total_bytes().await.unwrap_or(None);
         let scales = Scales::new(before, look.as_ref(), report);
         let waits = look.is_some() && scales.dropped && scales.falls_short();
-        if waits && Instant::now() + PAUSE < give_up && !stop.is_cancelled() {
+        if waits
+            && !stop.is_cancelled()
+            && let Some(pause) = pauses.next()
+        {
             again = true;
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
             continue;
         }
         report.freed = Some(FreedReport {

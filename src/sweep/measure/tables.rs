@@ -64,6 +64,7 @@ pub(super) fn growth(measuring: Measuring<'_>, plan: &DatasetPlan, facts: &Datas
         daily_bytes: found.daily_bytes,
         daily_rows: found.daily_rows,
         next_due: found.next_due,
+        held: found.held,
         steady_state: found.steady_state,
         one_more_month: found.one_more_month,
         why_unknown: found.why_unknown,

@@ -190,3 +190,16 @@ fn a_typed_url_beside_a_configuration_is_refused_because_one_database_would_be_m
         assert!(said.contains("which database is meant?"), "{said}");
     }
 }
+
+/// With a blank instead of `=` it looks like another argument.
+#[tokio::test]
+async fn a_negative_span_is_called_negative_however_it_is_written() {
+    let database = TestDatabase::without_extension().await;
+    let mut command = database.timesweep(&["plan", "--table", "t", "--drop-after", "-45 days"]);
+    command.env("TIMESWEEP_URL", "postgres://nobody@127.0.0.1:1/nothing");
+    let ran = Ran::from(command.output().expect("timesweep starts")).with_code(2);
+    assert_eq!(
+        ran.err.lines().next(),
+        Some("error: --drop-after: `-45 days`: a retention cannot be negative")
+    );
+}

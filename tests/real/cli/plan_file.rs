@@ -1,7 +1,7 @@
 //! A saved plan: what is refused, and what of it is done after the world has moved on.
 
 use super::story::Story;
-use crate::real::support::{TestDatabase, eventually};
+use crate::real::support::{Ran, TestDatabase, eventually};
 
 const THREE_DAYS: &str =
     "[[policies]]\ntable = \"t\"\ndrop_after = \"3 days\"\n[caps]\nshare_of_bytes = \"100 %\"";
@@ -124,4 +124,22 @@ async fn a_hold_that_was_added_after_the_plan_keeps_its_chunk() {
     let said = format!("{chunk} of public.t: left out, hold 1 by ann: the auditor asked\n");
     assert!(ran.out.contains(&said), "{}", ran.out);
     assert_eq!(database.chunks("t").await, 5);
+}
+
+/// Nobody waits for a plan that cannot be kept: nothing listens at this address, and nothing is asked.
+#[tokio::test]
+async fn an_impossible_place_for_a_plan_is_refused_before_anything_is_asked() {
+    let database = TestDatabase::without_extension().await;
+    std::fs::create_dir(database.file("folder")).expect("a folder");
+    for place in ["missing/plan.json", "folder", "/proc/plan.json"] {
+        let mut command =
+            database.timesweep(&["plan", "--table", "t", "--drop-after", "3 days", "--out", place]);
+        command.env("TIMESWEEP_URL", "postgres://nobody@127.0.0.1:1/nothing");
+        let ran = Ran::from(command.output().expect("timesweep starts")).with_code(2);
+        assert!(
+            ran.err.starts_with(&format!("error: the plan cannot be written to {place}\n")),
+            "{}",
+            ran.err
+        );
+    }
 }

@@ -88,7 +88,7 @@ async fn a_run_that_finds_another_at_work_says_so_by_mail() {
 }
 
 #[tokio::test]
-async fn a_closed_gate_is_mailed_unless_only_trouble_is_asked_for() {
+async fn a_closed_gate_is_mailed_only_where_that_is_asked_for() {
     let database = TestDatabase::new().await;
     database.daily_table("t", 8).await;
     let to = address("dba");
@@ -99,14 +99,56 @@ async fn a_closed_gate_is_mailed_unless_only_trouble_is_asked_for() {
         .map(|day| format!("\"{day}\""))
         .collect();
     let gate = format!("{closed}{}]\n", days.join(", "));
-    for (on, mails) in [("trouble", 0), ("always", 1)] {
-        let mail = mail_section(&[&to]) + &format!("on = \"{on}\"\n");
+    for (on, mails) in [("", 0), ("on = \"trouble\"\n", 0), ("on = \"always\"\n", 1)] {
+        let mail = mail_section(&[&to]) + on;
         database.configuration(&(mail + &gate + POLICY));
         ran(&database, &["run", "--apply"]).with_code(0);
         assert_eq!(inbox(&to).len(), mails, "{on}");
     }
     let said = subject(&inbox(&to)[0]);
     assert!(said.starts_with("[SKIPPED] weekly drop main: "), "{said}");
+}
+
+/// Found out late, at the database: no guard has refused anything.
+#[tokio::test]
+async fn a_wrong_configuration_is_not_mailed_as_a_refusal() {
+    let database = TestDatabase::new().await;
+    database.daily_table("t", 3).await;
+    let to = address("dba");
+    database.configuration(&(mail_section(&[&to]) + &POLICY.replace("public.*", "public.tt")));
+    ran(&database, &["run", "--apply"]).with_code(2);
+    let said = subject(&inbox(&to)[0]);
+    assert!(said.starts_with("[MISCONFIGURED] weekly drop main: there is no table public.tt"), "{said}");
+}
+
+#[tokio::test]
+async fn check_tries_the_mail_server_and_the_folder_and_sends_nothing() {
+    let database = TestDatabase::new().await;
+    database.daily_table("t", 3).await;
+    let to = address("dba");
+    let reports = database.file("reports");
+    let folder = format!("[report]\nfolder = {:?}\n", reports.display().to_string());
+    database.configuration(&(mail_section(&[&to]) + &folder + POLICY));
+    let checked = ran(&database, &["check"]).with_code(0).out;
+    let place = format!("127.0.0.1:{}", variable("STARTTLS_PORT"));
+    assert!(checked.contains(&format!("  mail: {place} lets us in (starttls, as timesweep)\n")), "{checked}");
+    let missing = format!("warning: reports cannot be kept in {}: No such file", reports.display());
+    assert!(checked.contains(&missing), "{checked}");
+
+    std::fs::create_dir(&reports).expect("a folder");
+    let no_trust = mail_section(&[&to]).replace(&format!("ca_file = {:?}\n", variable("CA")), "");
+    database.configuration(&(no_trust + &folder + POLICY));
+    let checked = ran(&database, &["check"]).with_code(0).out;
+    assert!(checked.contains("warning: no mail can be sent: ") && checked.contains("`ca_file`"), "{checked}");
+    assert!(!checked.contains("reports cannot be kept"), "{checked}");
+    assert_eq!(std::fs::read_dir(&reports).expect("the folder").count(), 0, "nothing is left there");
+
+    let mut stranger = database.timesweep(&["check"]);
+    database.configuration(&(mail_section(&[&to]) + &folder + POLICY));
+    stranger.env("MAIL_PASSWORD", "wrong");
+    let checked = Ran::from(stranger.output().expect("timesweep starts")).with_code(0).out;
+    assert!(checked.contains("warning: no mail can be sent: ") && checked.contains("535"), "{checked}");
+    assert_eq!(inbox(&to).len(), 0);
 }
 
 #[tokio::test]
