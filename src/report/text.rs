@@ -246,6 +246,7 @@ mod tests {
             verdict: Verdict::Partial,
             stopped: Some(NASTY.into()),
             datasets: vec![dataset],
+            unmatched_policies: Vec::new(),
             refusals: Vec::new(),
             warnings: vec![NASTY.into()],
             drifts: Vec::new(),
