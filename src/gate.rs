@@ -240,7 +240,10 @@ impl Gate {
     /// Whose `dropped` it is, and that the launcher does not know, is on disk before the word is.
     fn write_word(&self, day: Date, ticket: &Ticket, status: ChunkStatus) -> Result<()> {
         if status == ChunkStatus::Dropped {
-            self.remember(day, self.update().is_some())?;
+            // Of two runs at once the second one has nothing new to tell.
+            let is_told = ticket.chunk_status == ChunkStatus::Dropped
+                && self.tickets.note(day)?.is_some_and(|note| !note.to_be_told);
+            self.remember(day, self.update().is_some() && !is_told)?;
         }
         self.tickets.replace(day, &Ticket { chunk_status: status, ..ticket.clone() })
     }
@@ -249,11 +252,10 @@ impl Gate {
         self.tickets.write_note(day, &Note { database: self.database.clone(), to_be_told })
     }
 
-    /// Whether the ticket says `dropped` and the launcher does not know.
-    pub fn owes_the_launcher(&self, answer: &Answer) -> Result<bool> {
-        let is_done = answer.before == Some(ChunkStatus::Dropped) && self.update().is_some();
+    /// Whether the launcher does not know of a ticket that says `dropped`.
+    pub fn owes_the_launcher(&self, day: Date) -> Result<bool> {
         let owes = |note: Note| note.to_be_told && note.database == self.database;
-        Ok(is_done && self.tickets.note(answer.day)?.is_some_and(owes))
+        Ok(self.update().is_some() && self.tickets.note(day)?.is_some_and(owes))
     }
 
     /// Tells the launcher that the day's work is done, where the configuration says how. Until that has succeeded, every

@@ -73,20 +73,31 @@ impl Ran {
 /// A day that is done may still be owed to the launcher.
 async fn skip(gate: &Gate, answer: &Answer, about: About<'_>) -> Ran {
     let mut said = told(gate, answer);
-    let owes = gate.owes_the_launcher(answer);
-    let trouble = match owes {
-        Ok(true) => gate.tell(answer.day, answer.row.as_ref()).await.err().map(later),
-        Ok(false) => return Ran::skipped(about, said),
-        Err(problem) => Some(problem),
-    };
-    if trouble.is_none() {
-        said.reason += "; the launcher did not know it, and has been told now";
+    if answer.before != Some(ChunkStatus::Dropped) {
+        return Ran::skipped(about, said);
     }
+    let trouble = match tell_what_is_owed(gate, answer).await {
+        Ok(false) => return Ran::skipped(about, said),
+        Ok(true) => {
+            said.reason += "; the launcher did not know it, and has been told now";
+            None
+        }
+        Err(problem) => Some(problem.to_string()),
+    };
     let mut ran = Ran::skipped(about, said);
     if let Ok(report) = &mut ran.outcome {
-        report.warnings.extend(trouble.map(|trouble| trouble.to_string()));
+        report.warnings.extend(trouble);
     }
     ran
+}
+
+/// Whether there was anything to tell.
+async fn tell_what_is_owed(gate: &Gate, answer: &Answer) -> Result<bool> {
+    if !gate.owes_the_launcher(answer.day)? {
+        return Ok(false);
+    }
+    gate.tell(answer.day, answer.row.as_ref()).await.map_err(later)?;
+    Ok(true)
 }
 
 /// Closes the ticket by hand. Asks nobody; only `take_back` lets a `dropped` become another word.
@@ -140,8 +151,8 @@ async fn finish(gate: &Gate, answer: &Answer, status: ChunkStatus) -> (Option<St
         Err(problem) => return (None, vec![problem]),
     };
     let is_done = (status, written) == (ChunkStatus::Dropped, ChunkStatus::Dropped);
-    let told = if is_done { gate.tell(answer.day, answer.row.as_ref()).await } else { Ok(()) };
-    (Some(written.to_string()), told.err().map(later).into_iter().collect())
+    let told = if is_done { tell_what_is_owed(gate, answer).await } else { Ok(false) };
+    (Some(written.to_string()), told.err().into_iter().collect())
 }
 
 /// The launcher could not be told.

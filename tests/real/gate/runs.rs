@@ -270,6 +270,8 @@ async fn a_launcher_that_was_not_told_is_told_later_and_once() {
         let second = gated.run(0);
         assert_eq!(second["verdict"], "skipped");
         assert!(second["warnings"].to_string().contains(missing), "{second}");
+        let shown = gated.ran(&["report"]).with_code(0).out;
+        assert!(shown.contains("warning: ") && shown.contains(missing), "{shown}");
         let by_hand = gated.ran(&["ticket", "close"]).with_code(3);
         assert!(
             by_hand.err.contains(missing) && by_hand.out.contains(": dropped, was dropped"),
