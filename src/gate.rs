@@ -8,22 +8,26 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
+use jiff::civil::{Date, DateTime};
 
 use crate::config::{GateSettings, LauncherSettings};
+use crate::crash_point;
 use crate::problem::{Problem, Result};
 
 pub mod decide;
+mod folder_lock;
 mod launcher;
+mod note;
 pub mod ticket;
 pub mod ticket_file;
 pub mod window;
 
-use decide::{Decision, Row, Wanted, decide};
+use decide::{Decision, Row, Wanted, asked_span, decide, second_of};
 use launcher::{Clock, Launcher, Values, refuse_foreign_clock};
+use note::Note;
 use ticket::{ChunkStatus, Ticket};
 use ticket_file::{Creation, TicketFolder, may_become};
-use window::{Place, bounds, place};
+use window::{Place, place, span};
 
 /// Who gave the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +57,14 @@ pub struct Gate {
     /// Microseconds.
     max_clock_skew: i64,
     tickets: TicketFolder,
+    /// Whose work the ticket stands for, as `host:port/database`.
+    database: String,
 }
 
 impl Gate {
-    pub fn new(settings: GateSettings, max_clock_skew: i64, state_folder: &Path) -> Self {
+    pub fn new(settings: GateSettings, max_clock_skew: i64, state_folder: &Path, database: String) -> Self {
         let tickets = TicketFolder::new(&settings, state_folder);
-        Self { settings, max_clock_skew, tickets }
+        Self { settings, max_clock_skew, tickets, database }
     }
 
     pub fn vm_name(&self) -> &str {
@@ -84,7 +90,7 @@ impl Gate {
     pub async fn look(&self, now: Timestamp, passed: bool) -> Result<Answer> {
         let here = place(&self.settings.window, now);
         if let Some(ticket) = self.tickets.read(here.day)? {
-            return Ok(self.by_ticket(&ticket, here));
+            return self.by_ticket(&ticket, here);
         }
         match &self.settings.launcher {
             Some(launcher) if !passed => self.by_launcher(launcher, now).await,
@@ -93,7 +99,8 @@ impl Gate {
     }
 
     /// A ticket remembers that the launcher said yes; the window still says when.
-    fn by_ticket(&self, ticket: &Ticket, place: Place) -> Answer {
+    fn by_ticket(&self, ticket: &Ticket, place: Place) -> Result<Answer> {
+        self.refuse_anothers(ticket, place.day)?;
         let path = self.tickets.path(place.day);
         let (open, asked, reason) = match (ticket.chunk_status, place.closed) {
             (ChunkStatus::Dropped, _) => (
@@ -109,7 +116,15 @@ impl Gate {
             ),
         };
         let row = Some(ticket.row.clone()).filter(|row| !row.id.is_empty());
-        Answer { open, reason, asked, day: place.day, row, before: Some(ticket.chunk_status) }
+        Ok(Answer { open, reason, asked, day: place.day, row, before: Some(ticket.chunk_status) })
+    }
+
+    /// A `dropped` that stands for another database of ours says nothing about this one.
+    fn refuse_anothers(&self, ticket: &Ticket, day: Date) -> Result<()> {
+        match self.tickets.note(day)?.filter(|_| ticket.chunk_status == ChunkStatus::Dropped) {
+            Some(note) => note.refuse_another(&self.database, &self.tickets.path(day).display().to_string()),
+            None => Ok(()),
+        }
     }
 
     async fn by_launcher(&self, settings: &LauncherSettings, now: Timestamp) -> Result<Answer> {
@@ -125,26 +140,37 @@ impl Gate {
                 there.day,
             ));
         }
-        let values = self.values(settings, &clock, there.day, None);
+        let span = self.span(&clock, there.day);
+        let values = self.values(settings, asked_span(there.day, span), None);
         let rows = session.rows(&settings.statement, &values).await?;
         let wanted = Wanted {
             vm_name: &self.settings.vm_name,
             status: &settings.status,
             who: settings.who.as_deref(),
             day: there.day,
-            window: values.window,
+            span,
         };
         Ok(Answer::of(decide(&rows, &wanted), Asked::Launcher, there.day))
     }
 
-    fn values(&self, settings: &LauncherSettings, clock: &Clock, day: Date, id: Option<String>) -> Values {
+    /// The moments of a day, as the launcher's clock shows them.
+    fn span(&self, clock: &Clock, day: Date) -> (DateTime, DateTime) {
         let window = &self.settings.window;
-        let (start, end) = bounds(window, day);
+        let (start, end) = span(window, day);
+        (clock.shown(start, &window.zone), clock.shown(end, &window.zone))
+    }
+
+    fn values(
+        &self,
+        settings: &LauncherSettings,
+        window: (DateTime, DateTime),
+        id: Option<String>,
+    ) -> Values {
         Values {
             vm_name: self.settings.vm_name.clone(),
             status: settings.status.clone(),
             who: settings.who.clone(),
-            window: (clock.shown(start, &window.zone), clock.shown(end, &window.zone)),
+            window,
             id,
         }
     }
@@ -156,7 +182,7 @@ impl Gate {
             return Ok(answer);
         }
         match self.tickets.read(answer.day)? {
-            Some(theirs) => Ok(self.by_ticket(&theirs, Place { day: answer.day, closed: None })),
+            Some(theirs) => self.by_ticket(&theirs, Place { day: answer.day, closed: None }),
             None => Err(Problem::busy("the ticket of today was written and removed at this very moment")
                 .hint("another program works with the same ticket; try again")),
         }
@@ -173,29 +199,81 @@ impl Gate {
 
     /// Writes what became of the day. Whoever comes second never takes `dropped` back.
     pub fn close(&self, answer: &Answer, status: ChunkStatus, now: Timestamp) -> Result<ChunkStatus> {
-        crate::crash_point::reach("before-ticket-close");
-        let ticket = match self.tickets.read(answer.day)? {
-            Some(ticket) if !may_become(ticket.chunk_status, status) => return Ok(ticket.chunk_status),
-            Some(ticket) => ticket,
-            // Somebody removed it meanwhile; the day is not forgotten.
-            None => self.new_ticket(answer, now),
-        };
-        self.tickets.replace(answer.day, &Ticket { chunk_status: status, ..ticket })?;
+        crash_point::reach("before-ticket-close");
+        let _alone = self.tickets.lock(answer.day)?;
+        // Somebody may have removed it meanwhile; the day is not forgotten.
+        let ticket = self.tickets.read(answer.day)?.unwrap_or_else(|| self.new_ticket(answer, now));
+        self.refuse_anothers(&ticket, answer.day)?;
+        if !may_become(ticket.chunk_status, status) {
+            return Ok(ticket.chunk_status);
+        }
+        self.write_word(answer.day, &ticket, status)?;
         Ok(status)
     }
 
-    /// Tells the launcher that the day's work is done, where the configuration says how.
+    /// The same by hand, for a ticket that is there; `take_back` lets `dropped` become another word. The ticket as it was.
+    pub fn close_by_hand(&self, day: Date, status: ChunkStatus, take_back: bool) -> Result<Ticket> {
+        self.existing(day)?;
+        let _alone = self.tickets.lock(day)?;
+        let ticket = self.existing(day)?;
+        self.refuse_anothers(&ticket, day)?;
+        if !take_back && !may_become(ticket.chunk_status, status) {
+            let path = self.tickets.path(day);
+            return Err(Problem::refused(format!(
+                "the ticket {} says `dropped`, and `{status}` would take that back",
+                path.display()
+            ))
+            .hint("`dropped` stays where a later step fails; --take-back writes the word all the same"));
+        }
+        self.write_word(day, &ticket, status)?;
+        Ok(ticket)
+    }
+
+    /// The ticket of a day, which has to be there.
+    pub fn existing(&self, day: Date) -> Result<Ticket> {
+        self.tickets.read(day)?.ok_or_else(|| {
+            Problem::refused(format!("there is no ticket {}", self.tickets.path(day).display()))
+                .hint("`timesweep gate` writes one where the gate is open; --day names another day")
+        })
+    }
+
+    /// Whose `dropped` it is, and that the launcher does not know, is on disk before the word is.
+    fn write_word(&self, day: Date, ticket: &Ticket, status: ChunkStatus) -> Result<()> {
+        if status == ChunkStatus::Dropped {
+            // Of two runs at once the second one has nothing new to tell.
+            let is_told = ticket.chunk_status == ChunkStatus::Dropped
+                && self.tickets.note(day)?.is_some_and(|note| !note.to_be_told);
+            self.remember(day, self.update().is_some() && !is_told)?;
+        }
+        self.tickets.replace(day, &Ticket { chunk_status: status, ..ticket.clone() })
+    }
+
+    fn remember(&self, day: Date, to_be_told: bool) -> Result<()> {
+        self.tickets.write_note(day, &Note { database: self.database.clone(), to_be_told })
+    }
+
+    /// Whether the launcher does not know of a ticket that says `dropped`.
+    pub fn owes_the_launcher(&self, day: Date) -> Result<bool> {
+        let owes = |note: Note| note.to_be_told && note.database == self.database;
+        Ok(self.update().is_some() && self.tickets.note(day)?.is_some_and(owes))
+    }
+
+    /// Tells the launcher that the day's work is done, where the configuration says how. Until that has succeeded, every
+    /// later run of the day and `ticket close` try again.
     pub async fn tell(&self, day: Date, row: Option<&Row>) -> Result<()> {
         let Some((settings, update)) = self.update() else { return Ok(()) };
         let launcher = Launcher::new(&settings.connection)?;
         let mut session = launcher.connect().await?;
         let clock = session.clock().await?;
-        let values = self.values(settings, &clock, day, row.map(|row| row.id.clone()));
-        if session.tell(update, &values).await? > 0 {
-            return Ok(());
+        let window = row.and_then(second_of).unwrap_or_else(|| self.span(&clock, day));
+        let values = self.values(settings, window, row.map(|row| row.id.clone()));
+        if session.tell(update, &values).await? == 0 {
+            return Err(Problem::partial("the launcher was told, and its `update` found no row")
+                .hint("check `update` of [gate.launcher]"));
         }
-        Err(Problem::partial("the launcher was told, and its `update` found no row")
-            .hint("check `update` of [gate.launcher]"))
+        crash_point::reach("launcher-told");
+        let _alone = self.tickets.lock(day)?;
+        self.remember(day, false)
     }
 
     fn update(&self) -> Option<(&LauncherSettings, &crate::config::Statement)> {
@@ -218,4 +296,65 @@ fn by_window(place: Place, passed: bool) -> Answer {
         None => (true, format!("{open}; it is {}", window::shown(place.day))),
     };
     Answer::of(Decision { open, reason, row: None }, asked, place.day)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::config::{TicketSettings, WindowSettings};
+
+    fn gate(folder: &Path, database: &str) -> Gate {
+        let window =
+            WindowSettings { days: None, from: None, to: None, zone: TimeZone::UTC, not_on: Vec::new() };
+        let ticket = TicketSettings { folder: None, prefix: "timesweep".into() };
+        let settings = GateSettings { vm_name: "pg1".into(), window, launcher: None, ticket };
+        Gate::new(settings, 0, folder, database.into())
+    }
+
+    /// Both have read the ticket before either writes, unless they take turns.
+    #[tokio::test]
+    async fn dropped_stays_whoever_closes_at_the_same_moment() {
+        let place = tempfile::tempdir().expect("a folder");
+        let gate = gate(place.path(), "db:5432/metrics");
+        let now = Timestamp::now();
+        let answer = gate.ask(now, false).await.expect("an answer");
+        for round in 0..40 {
+            gate.close_by_hand(answer.day, ChunkStatus::Failed, true).expect("taken back");
+            let start = Barrier::new(4);
+            thread::scope(|scope| {
+                let words =
+                    [ChunkStatus::Partial, ChunkStatus::Dropped, ChunkStatus::Failed, ChunkStatus::Partial];
+                for word in words {
+                    let (gate, answer, start) = (&gate, &answer, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        gate.close(answer, word, now).expect("closed");
+                    });
+                }
+            });
+            let word = gate.existing(answer.day).expect("a ticket").chunk_status;
+            assert_eq!(word, ChunkStatus::Dropped, "round {round}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_of_another_database_neither_takes_over_a_dropped_nor_is_told_that_it_is_done() {
+        let place = tempfile::tempdir().expect("a folder");
+        let (one, two) = (gate(place.path(), "db:5432/one"), gate(place.path(), "db:5432/two"));
+        let now = Timestamp::now();
+        // Both found the gate open.
+        let (first, second) =
+            (one.ask(now, false).await.expect("open"), two.ask(now, false).await.expect("open"));
+        assert_eq!(one.close(&first, ChunkStatus::Dropped, now), Ok(ChunkStatus::Dropped));
+        for word in [ChunkStatus::Partial, ChunkStatus::Dropped] {
+            let problem = two.close(&second, word, now).expect_err("another's");
+            assert!(problem.to_string().contains("says `dropped` for db:5432/one"), "{problem}");
+        }
+        assert!(two.ask(now, false).await.is_err() && !one.ask(now, false).await.expect("an answer").open);
+    }
 }

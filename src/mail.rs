@@ -34,6 +34,7 @@ pub async fn post(settings: &MailSettings, outbox: &Outbox, id: &str, message: &
     let mut posted = Posted::default();
     let recipients: Vec<String> = settings.to.iter().map(|to| to.email.to_string()).collect();
     let new = outbox.keep(id, message, &recipients, now, &mut posted.warnings);
+    outbox.replace_older(id, &new);
     crash_point::reach("mail-kept");
     let old = outbox.waiting(&recipients, &new, now, &mut posted.warnings);
     let mut round = Round { outbox, deadline: Instant::now() + PATIENCE, server: None, away: None };

@@ -49,6 +49,9 @@ pub struct Report {
     /// Why the run ended before its work was done.
     pub stopped: Option<String>,
     pub datasets: Vec<DatasetReport>,
+    /// Patterns of policies that stand for no table: what they were written for may stay for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmatched_policies: Vec<String>,
     pub refusals: Vec<Refusal>,
     pub warnings: Vec<String>,
     /// Planned chunks of a saved plan that were not as it says.
@@ -77,7 +80,7 @@ pub struct Report {
 pub enum Verdict {
     Done,
     NothingToDo,
-    /// Some chunks stayed that should have gone.
+    /// Some chunks stayed that should have gone, or nobody can say whether they should have.
     Partial,
     Refused,
     Busy,
@@ -228,7 +231,7 @@ impl Report {
     }
 }
 
-/// The verdict that follows from what happened; the worst news wins.
+/// The verdict that follows from what happened; the worst news wins. `interrupted`: a signal left something undone.
 pub fn verdict(report: &Report, interrupted: bool) -> Verdict {
     let refused = || {
         let only_busy = |refusal: &Refusal| refusal.is_busy();
@@ -245,14 +248,39 @@ pub fn verdict(report: &Report, interrupted: bool) -> Verdict {
     if let Some(refused) = refused() {
         return refused;
     }
-    if report.stopped.is_some() || report.items().any(|(_, item)| stayed(&item.outcome)) || left_out(report) {
+    let is_open = report.stopped.is_some() || left_out(report) || undecided(report);
+    if is_open || report.items().any(|(_, item)| stayed(&item.outcome)) {
         return Verdict::Partial;
     }
     if report.chunks_dropped() == 0 { Verdict::NothingToDo } else { Verdict::Done }
+}
+
+/// Nobody can say what a policy lets go: the day's work is not done.
+fn undecided(report: &Report) -> bool {
+    !report.unmatched_policies.is_empty() || report.datasets.iter().any(|dataset| dataset.undecided)
 }
 
 fn left_out(report: &Report) -> bool {
     use crate::retention::drift::DriftKind;
     let changed = |drift: &Drift| matches!(drift.what, DriftKind::Changed(_));
     report.drifts.iter().any(changed) || report.datasets.iter().any(|dataset| !dataset.left_out.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_can_decide_is_not_done() {
+        let done = sample::done();
+        assert_eq!(verdict(&done, false), Verdict::Done);
+        let mut undated = done.clone();
+        undated.datasets[2].undecided = true;
+        let unmatched = Report { unmatched_policies: vec!["metric.*".into()], ..done.clone() };
+        let nothing = Report { datasets: Vec::new(), ..unmatched.clone() };
+        for report in [undated, unmatched, nothing] {
+            assert_eq!(verdict(&report, false), Verdict::Partial);
+            assert_eq!(closing::not_done(&report).len(), 1, "{:?}", closing::not_done(&report));
+        }
+    }
 }

@@ -29,6 +29,15 @@ pub fn open(config: &StoreConfig) -> Result<Arc<dyn Driver>> {
     }
 }
 
+/// Which database it is, as far as the configuration tells: `host:port/database`, without a password.
+pub fn place(config: &StoreConfig) -> Result<String> {
+    match config.kind {
+        StoreKind::Timescale => {
+            Ok(postgres::Server::new(&config.connection, postgres::limits::Limits::default())?.place())
+        }
+    }
+}
+
 /// Which facts are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {

@@ -14,6 +14,7 @@ use crate::retention::plan::Plan;
 use crate::retention::plan_file;
 use crate::state::State;
 use crate::sweep::apply::{Order, Pass};
+use crate::sweep::gated::Ran;
 
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
@@ -43,11 +44,12 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
 async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
     let publisher = publish::Publisher::new(&opened);
-    let swept = sweep(common, opened, command, order, None).await;
-    let mut report = publisher.or_tell(command, swept).await?;
-    publisher.publish(&mut report).await;
+    let ran = Ran { outcome: sweep(common, opened, command, order, None).await, gate: None };
+    let mut report = publisher.or_tell(command, ran).await?;
+    let code = exit::of_verdict(report.verdict);
+    publisher.publish(&mut report, code).await;
     conclude(common, &report)?;
-    Ok(exit::of_verdict(report.verdict))
+    Ok(code)
 }
 
 /// The pass that `apply` and `run --apply` share; `gate` goes into its report.

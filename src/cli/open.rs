@@ -31,26 +31,27 @@ pub fn open(common: &Common) -> Result<Opened> {
     let config = configuration(common)?;
     let store = config.store(common.store.as_deref())?.clone();
     let driver = store::open(&store)?;
-    let gate = gate_of(common, &config);
+    let gate = gate_of(common, &config)?;
     let state_path = common.state.clone().unwrap_or(config.state.path);
     Ok(Opened { store, driver, state_path, gate, mail: config.mail, report: config.report })
 }
 
 /// The gate alone, for verbs that need no store.
 pub fn gate(common: &Common) -> Result<Gate> {
-    gate_of(common, &configuration(common)?).ok_or_else(|| {
+    gate_of(common, &configuration(common)?)?.ok_or_else(|| {
         Problem::usage("the configuration has no [gate]")
             .hint("add one (example.toml shows its settings); without it `timesweep run --apply` asks nobody")
     })
 }
 
-fn gate_of(common: &Common, config: &Config) -> Option<Gate> {
-    let settings = config.gate.clone()?;
+fn gate_of(common: &Common, config: &Config) -> Result<Option<Gate>> {
+    // A configuration with a gate has one store, and all stores share their guards.
+    let (Some(settings), Some(store)) = (config.gate.clone(), config.stores.first()) else { return Ok(None) };
     let state_path = common.state.as_deref().unwrap_or(&config.state.path);
     let state_path = std::path::absolute(state_path).unwrap_or_else(|_| state_path.to_owned());
-    // A configuration with a gate has one store, and all stores share their guards.
-    let skew = config.stores.first()?.rules.guards.max_clock_skew;
-    Some(Gate::new(settings, skew, state_path.parent().unwrap_or(Path::new("/"))))
+    let state_folder = state_path.parent().unwrap_or(Path::new("/"));
+    let skew = store.rules.guards.max_clock_skew;
+    Ok(Some(Gate::new(settings, skew, state_folder, store::place(store)?)))
 }
 
 /// The state's place alone, for verbs that need no store.

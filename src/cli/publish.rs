@@ -1,21 +1,21 @@
-//! A finished report goes to the folder and into the mail, where the configuration names them.
+//! A finished report goes to the folder and into the mail, where the configuration names them, and into the journal.
 //!
 //! Invariant: nothing here fails a run or changes its exit code; what goes wrong is a warning in the report that is printed.
 
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
-use super::{open, output};
+use super::{exit, open, output};
 use crate::config::{DEFAULT_TITLE, MailOn, MailSettings, ReportSettings};
 use crate::mail::{Outbox, Posted, post};
 use crate::problem::{Problem, Result};
 use crate::report::chart::charts;
+use crate::report::early::About;
 use crate::report::html::{self, Pictures};
 use crate::report::mail::{Heading, compose};
 use crate::report::{Report, Verdict, text};
 use crate::retention::model::StoreName;
-use crate::state::State;
+use crate::state::{NewRun, RunId, State};
+use crate::sweep::gated::Ran;
 use crate::sweep::gather::our_now;
 use crate::sweep::past;
 use crate::whole_file;
@@ -40,8 +40,12 @@ impl Publisher {
         }
     }
 
-    /// Files first, so that the mail tells when there is no folder for them.
-    pub async fn publish(&self, report: &mut Report) {
+    /// Files first, so that the mail tells when there is no folder for them; last the journal, which has it as it was told.
+    pub async fn publish(&self, report: &mut Report, exit_code: u8) {
+        let entered = if report.has_begun() { Ok(()) } else { self.enter(report, exit_code).await };
+        if let Err(problem) = &entered {
+            report.warnings.extend(not_in_the_journal(report, problem));
+        }
         let title = self.mail.as_ref().map_or(DEFAULT_TITLE, |mail| mail.title.as_str());
         if let Some(warning) = self.write_files(report, title) {
             report.warnings.push(warning);
@@ -51,31 +55,57 @@ impl Publisher {
             report.warnings.extend(warnings);
             let _ = self.write_files(report, title);
         }
+        if entered.is_ok()
+            && let Err(problem) = self.keep(report).await
+        {
+            output::note(&format!("warning: the journal has the report without what came last: {problem}"));
+        }
     }
 
     /// Passes on what came of a run; where that is no report, one is made and published.
-    pub async fn or_tell(&self, command: &str, outcome: Result<Report>) -> Result<Report> {
-        if let Err(problem) = &outcome {
-            self.publish_early_end(command, problem).await;
+    pub async fn or_tell(&self, command: &str, ran: Ran) -> Result<Report> {
+        if let Err(problem) = &ran.outcome {
+            let about = About { command, store: &self.store, now: our_now() };
+            let mut report = Report::stopped_early(about, ran.gate, problem);
+            self.publish(&mut report, exit::of_problem(problem)).await;
+            for warning in &report.warnings {
+                output::note(&format!("warning: {warning}"));
+            }
         }
-        outcome
+        ran.outcome
     }
 
-    /// The report of a run that ended before it had begun. It is in no journal, so the mail and the files are all there is.
-    async fn publish_early_end(&self, command: &str, problem: &Problem) {
-        if self.mail.is_none() && self.report.folder.is_none() {
-            return;
+    /// A run that never began has its place in the journal as well: `report` shows what was last. Before there is a
+    /// journal there is nothing to show, and a closed gate makes none.
+    async fn enter(&self, report: &mut Report, exit_code: u8) -> Result<()> {
+        if !self.state_path.exists() {
+            return Ok(());
         }
-        let mut report =
-            Report::stopped_early(Uuid::now_v7(), self.store.clone(), command, our_now(), problem);
-        if let Ok(Some(state)) = State::open_existing(&self.state_path).await {
-            report.past_runs = past::runs_before(&state, &self.store, None).await;
-            let _ = state.close().await;
+        let state = State::open(&self.state_path).await?;
+        report.past_runs = past::runs_before(&state, report).await;
+        let id = RunId(report.run);
+        let run = NewRun {
+            id,
+            store: report.store.clone(),
+            identity: report.identity.clone(),
+            command: report.command.clone(),
+            plan_id: None,
+            started_at: report.started_at,
+            policies_hash: String::new(),
+        };
+        state.begin_run(&run).await?;
+        state.finish_run(id, report.ended_at, exit_code, &as_json(report)?).await?;
+        state.close().await
+    }
+
+    /// With what the report of the run's end could not say: the ticket's word, the launcher, the mail.
+    async fn keep(&self, report: &Report) -> Result<()> {
+        if !self.state_path.exists() {
+            return Ok(());
         }
-        self.publish(&mut report).await;
-        for warning in &report.warnings {
-            output::note(&format!("warning: {warning}"));
-        }
+        let state = State::open(&self.state_path).await?;
+        state.keep_told_report(RunId(report.run), &as_json(report)?).await?;
+        state.close().await
     }
 
     /// A warning where they could not be written.
@@ -103,6 +133,17 @@ impl Publisher {
             Err(why) => vec![format!("no mail was sent: {why}")],
         }
     }
+}
+
+/// Nothing where that very trouble is what the report is about.
+fn not_in_the_journal(report: &Report, problem: &Problem) -> Option<String> {
+    let is_known = report.stopped.as_ref().is_some_and(|why| why.contains(&problem.sentence));
+    (!is_known).then(|| format!("this run is not in the journal: {problem}"))
+}
+
+fn as_json(report: &Report) -> Result<String> {
+    serde_json::to_string(report)
+        .map_err(|error| Problem::unreachable("the report cannot be written").because(&error))
 }
 
 fn tell_what_is_late(posted: &Posted) {

@@ -78,8 +78,12 @@ fn report_of(record: &RunRecord, endings: &[SessionEnding]) -> Result<Report> {
     })
 }
 
-/// The ticket gets its last word after the run has ended in the journal, so it is looked at.
+/// The ticket gets its last word after the run has ended in the journal. A run that was killed after that word has told
+/// nobody, so the ticket is looked at.
 fn with_ticket_word(mut report: Report) -> Report {
+    if !report.has_begun() {
+        return report;
+    }
     let Some(ticket) = report.gate.as_mut().and_then(|gate| gate.ticket.as_mut()) else { return report };
     let line = std::fs::read_to_string(&ticket.path).unwrap_or_default();
     let word = line.rsplit(',').next().unwrap_or_default().trim();

@@ -6,9 +6,11 @@ use super::publish::Publisher;
 use super::schedule::{SkipArgs, parse_go};
 use super::{Common, apply, exit, open, output, plan};
 use crate::problem::Result;
+use crate::report::early::About;
 use crate::report::{Verdict, plan_text};
 use crate::sweep::apply::Order;
-use crate::sweep::gated::{self, Go, Skipped};
+use crate::sweep::gated::{self, Go};
+use crate::sweep::gather::our_now;
 
 const COMMAND: &str = "run --apply";
 
@@ -40,16 +42,18 @@ async fn behind_its_gate(common: &Common, go: Option<Go>, skip: &SkipArgs, skip_
     let mut opened = open::open(common)?;
     let (gate, store) = (opened.gate.take(), opened.store.name.clone());
     let publisher = Publisher::new(&opened);
-    let about = Skipped { command: COMMAND, store: &store };
+    let about = About { command: COMMAND, store: &store, now: our_now() };
     let sweep = |said| apply::sweep(common, opened, COMMAND, Order::Everything, said);
-    let mut report = publisher.or_tell(COMMAND, gated::run(gate.as_ref(), go, about, sweep).await).await?;
-    publisher.publish(&mut report).await;
+    let ran = Box::pin(gated::run(gate.as_ref(), go, about, sweep)).await;
+    let mut report = publisher.or_tell(COMMAND, ran).await?;
     let is_skipped = report.verdict == Verdict::Skipped;
+    let code = if is_skipped { skip_code } else { exit::of_verdict(report.verdict) };
+    publisher.publish(&mut report, code).await;
     if is_skipped && skip.is_silent(common.output) {
         // Nobody is told about a skip, but about a mail that did not go.
         report.warnings.iter().for_each(|warning| output::note(&format!("warning: {warning}")));
     } else {
         apply::conclude(common, &report)?;
     }
-    Ok(if is_skipped { skip_code } else { exit::of_verdict(report.verdict) })
+    Ok(code)
 }

@@ -25,6 +25,9 @@ pub enum TicketVerb {
         /// Of this day, as 2026-11-22 [default: today in the gate's zone]
         #[arg(long, value_name = "DATE")]
         day: Option<String>,
+        /// Write another word over `dropped`
+        #[arg(long)]
+        take_back: bool,
     },
 }
 
@@ -38,7 +41,9 @@ pub enum Word {
 pub async fn ticket(common: &Common, verb: TicketVerb) -> Result<u8> {
     match verb {
         TicketVerb::Show { day } => show(common, day.as_deref()),
-        TicketVerb::Close { status, day } => close(common, status, day.as_deref()).await,
+        TicketVerb::Close { status, day, take_back } => {
+            close(common, status, day.as_deref(), take_back).await
+        }
     }
 }
 
@@ -54,14 +59,14 @@ fn show(common: &Common, day: Option<&str>) -> Result<u8> {
     Ok(exit::DONE)
 }
 
-async fn close(common: &Common, status: Word, day: Option<&str>) -> Result<u8> {
+async fn close(common: &Common, status: Word, day: Option<&str>, take_back: bool) -> Result<u8> {
     let gate = open::gate(common)?;
-    let (ticket, trouble) = gated::close(&gate, parse_day(day)?, status.into()).await?;
+    let (ticket, trouble) = gated::close(&gate, parse_day(day)?, status.into(), take_back).await?;
     output::print(common.output, || closed(&ticket), &ticket)?;
-    if let Some(trouble) = trouble {
-        output::note(&format!("warning: {trouble}"));
-    }
-    Ok(exit::DONE)
+    let Some(trouble) = trouble else { return Ok(exit::DONE) };
+    // The word is written, and the launcher does not know it.
+    output::note(&format!("warning: {trouble}"));
+    Ok(exit::PARTIAL)
 }
 
 fn closed(ticket: &TicketReport) -> String {

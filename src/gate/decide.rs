@@ -1,9 +1,11 @@
 //! Whether the launcher's rows make this machine due. Pure: rows and settings in, an answer out.
 //!
+//! A row is of a day; at which times of that day the gate opens is the window's to say. A start time at midnight is a
+//! date: it means that day, also where the window of the day before goes on into it.
 //! Invariant: only rows that agree open the gate. What is of another machine, of another day, of another
 //! status, or contradicts another row closes it, and the reason names the row.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 
 use crate::problem::printable;
 
@@ -27,8 +29,8 @@ pub struct Wanted<'a> {
     pub status: &'a str,
     pub who: Option<&'a str>,
     pub day: Date,
-    /// The day's window, as the launcher's clock shows it; the second is the first moment after it.
-    pub window: (DateTime, DateTime),
+    /// The moments that belong to the day, as the launcher's clock shows them; the second is the first one after it.
+    pub span: (DateTime, DateTime),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +81,31 @@ fn rows_of_the_day<'a>(rows: &'a [Row], wanted: &Wanted<'_>) -> Result<Vec<&'a R
         let start = moment(&row.start_time).ok_or_else(|| {
             format!("{} has no date as its start time: `{}`", label(row), printable(&row.start_time))
         })?;
-        if wanted.window.0 <= start && start < wanted.window.1 {
+        if is_of_the_day(start, wanted) {
             of_day.push(row);
         }
     }
     Ok(of_day)
+}
+
+fn is_of_the_day(start: DateTime, wanted: &Wanted<'_>) -> bool {
+    if start.time() == Time::midnight() {
+        return start.date() == wanted.day;
+    }
+    wanted.span.0 <= start && start < wanted.span.1
+}
+
+/// From when until when the launcher has to be asked for its rows: every moment of the day, and the day as a date.
+pub fn asked_span(day: Date, span: (DateTime, DateTime)) -> (DateTime, DateTime) {
+    let next = day.tomorrow().unwrap_or(day);
+    (span.0.min(DateTime::from(day)), span.1.max(DateTime::from(next)))
+}
+
+/// The second of the row's start, for an `update` that looks for it; nothing else of that day may be meant.
+pub fn second_of(row: &Row) -> Option<(DateTime, DateTime)> {
+    let start = moment(&row.start_time)?;
+    let second = DateTime::from_parts(start.date(), start.time().with().subsec_nanosecond(0).build().ok()?);
+    Some((second, second.checked_add(jiff::Span::new().seconds(1)).ok()?))
 }
 
 /// `2026-11-22 02:00:00`, with decimals or without; a date alone is its midnight.
@@ -128,8 +150,8 @@ mod tests {
 
     fn decided(rows: &[Row], who: Option<&str>) -> (bool, String) {
         let day = date(2026, 11, 22);
-        let window = (day.at(0, 0, 0, 0), day.at(0, 0, 0, 0) + jiff::Span::new().days(1));
-        let decision = decide(rows, &Wanted { vm_name: "pg1", status: "due", who, day, window });
+        let span = (day.at(0, 0, 0, 0), day.at(0, 0, 0, 0) + jiff::Span::new().days(1));
+        let decision = decide(rows, &Wanted { vm_name: "pg1", status: "due", who, day, span });
         assert_eq!(decision.open, decision.row.is_some());
         (decision.open, decision.reason)
     }
@@ -203,6 +225,47 @@ mod tests {
         ] {
             assert_eq!(decided(&[row("7", "due", "dba", start)], None).0, open, "{start}");
         }
+    }
+
+    #[test]
+    fn a_date_is_its_day_whatever_the_window_and_a_night_belongs_to_the_day_before() {
+        let day = date(2026, 11, 22);
+        // The window is open from 22:00 to 04:00.
+        let span = (day.at(4, 0, 0, 0), day.tomorrow().expect("a day").at(4, 0, 0, 0));
+        let wanted = Wanted { vm_name: "pg1", status: "due", who: None, day, span };
+        for (start, open) in [
+            ("2026-11-21", false),
+            ("2026-11-22", true),
+            ("2026-11-22 00:00:00", true),
+            ("2026-11-22 00:00:01", false),
+            ("2026-11-22 03:59:59", false),
+            ("2026-11-22 04:00:00", true),
+            ("2026-11-22 22:00:00", true),
+            // Monday's order is not Sunday night's.
+            ("2026-11-23", false),
+            ("2026-11-23 00:00:00", false),
+            ("2026-11-23 00:00:01", true),
+            ("2026-11-23 03:59:59", true),
+            ("2026-11-23 04:00:00", false),
+        ] {
+            assert_eq!(decide(&[row("7", "due", "dba", start)], &wanted).open, open, "{start}");
+        }
+        let asked = asked_span(day, span);
+        assert_eq!(
+            (asked.0.to_string(), asked.1.to_string()),
+            ("2026-11-22T00:00:00".into(), "2026-11-23T04:00:00".into())
+        );
+    }
+
+    #[test]
+    fn an_update_means_the_second_of_its_row_and_nothing_else() {
+        let second = |start| {
+            second_of(&row("7", "due", "dba", start)).map(|(from, to)| (from.to_string(), to.to_string()))
+        };
+        let of = |from: &str, to: &str| Some((from.to_owned(), to.to_owned()));
+        assert_eq!(second("2026-11-22"), of("2026-11-22T00:00:00", "2026-11-22T00:00:01"));
+        assert_eq!(second("2026-11-22 23:59:59.75"), of("2026-11-22T23:59:59", "2026-11-23T00:00:00"));
+        assert_eq!(second("soon"), None);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
+use super::folder_lock::{self, FolderLock};
+use super::note::Note;
 use super::ticket::{ChunkStatus, EXPECTED, Ticket};
 use crate::config::GateSettings;
 use crate::crash_point;
@@ -74,6 +76,30 @@ impl TicketFolder {
         self.try_replace(&path, ticket).map_err(|error| cannot_write(&path, &error))
     }
 
+    /// One at a time, from reading a word until another one is written.
+    pub fn lock(&self, day: Date) -> Result<FolderLock> {
+        folder_lock::lock(&self.folder).map_err(|error| cannot_write(&self.path(day), &error))
+    }
+
+    /// What is remembered beside the ticket of that day.
+    pub fn note(&self, day: Date) -> Result<Option<Note>> {
+        let path = self.note_path(day);
+        let text = read_small(&path).map_err(|error| cannot_read(&path, &error))?;
+        text.map(|text| Note::parse(&text, &path.display().to_string())).transpose()
+    }
+
+    pub fn write_note(&self, day: Date, note: &Note) -> Result<()> {
+        let path = self.note_path(day);
+        self.put(&path, &note.line(), MODE).map_err(|error| cannot_write(&path, &error))?;
+        crash_point::reach("note-written");
+        Ok(())
+    }
+
+    /// Hidden: no pattern for tickets finds it.
+    fn note_path(&self, day: Date) -> PathBuf {
+        self.folder.join(format!(".{}_{}_{day}.note", self.prefix, self.vm_name))
+    }
+
     fn try_create(&self, path: &Path, ticket: &Ticket) -> io::Result<Creation> {
         if self.may_be_made {
             DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
@@ -94,10 +120,18 @@ impl TicketFolder {
         let mode = fs::metadata(path).map_or(MODE, |found| found.permissions().mode() & 0o777);
         let beside = Beside::write(path, &ticket.line(), mode)?;
         crash_point::reach("ticket-close-prepared");
-        fs::rename(&beside.path, path)?;
-        self.sync()?;
+        self.rename(&beside, path)?;
         crash_point::reach("ticket-closed");
         Ok(())
+    }
+
+    fn put(&self, path: &Path, text: &str, mode: u32) -> io::Result<()> {
+        self.rename(&Beside::write(path, text, mode)?, path)
+    }
+
+    fn rename(&self, beside: &Beside, path: &Path) -> io::Result<()> {
+        fs::rename(&beside.path, path)?;
+        self.sync()
     }
 
     /// A new name in a folder is on disk once the folder is.
@@ -146,6 +180,7 @@ fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
 fn cannot_write(path: &Path, error: &io::Error) -> Problem {
     let hint = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on that disk and start again",
+        ErrorKind::WouldBlock => "another run closes its ticket at this very moment; try again",
         ErrorKind::NotFound => "make the folder again, or name another one as `folder` of [gate.ticket]",
         ErrorKind::ReadOnlyFilesystem => {
             "that disk is mounted read-only; name another `folder` in [gate.ticket]"

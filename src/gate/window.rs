@@ -44,6 +44,17 @@ pub fn bounds(window: &WindowSettings, day: Date) -> (Timestamp, Timestamp) {
     if end <= start { (start, start + length(window)) } else { (start, end) }
 }
 
+/// All the instants that belong to a day, whether its window is open then or not.
+pub fn span(window: &WindowSettings, day: Date) -> (Timestamp, Timestamp) {
+    let next = day.tomorrow().unwrap_or(day);
+    let begin = |day: Date| {
+        let begins = midnight(&window.zone, day);
+        let night = day.yesterday().ok().filter(|_| goes_over_midnight(window));
+        night.map_or(begins, |yesterday| begins.max(bounds(window, yesterday).1))
+    };
+    (begin(day), begin(next))
+}
+
 /// `Sunday, 2026-11-22`.
 pub fn shown(day: Date) -> String {
     format!("{}, {day}", name(day.weekday()))
@@ -247,6 +258,20 @@ mod tests {
         );
         let (start, end) = bounds(&window(None, None, "Europe/Amsterdam"), date(2026, 10, 25));
         assert_eq!(end.duration_since(start).as_hours(), 25);
+    }
+
+    #[test]
+    fn a_days_span_holds_exactly_the_instants_that_belong_to_it() {
+        for (from, to) in [(None, None), (Some(2), Some(6)), (Some(23), Some(1)), (Some(22), Some(0))] {
+            let window = window(from, to, "America/Sao_Paulo");
+            let mut now: Timestamp = "2018-01-30T00:00:00Z".parse().expect("an instant");
+            for _ in 0..(365 * 24 * 2) {
+                let day = place(&window, now).day;
+                let (begin, end) = span(&window, day);
+                assert!(begin <= now && now < end, "{now} is not in {day}: {begin} to {end}");
+                now += 30.minutes();
+            }
+        }
     }
 
     #[test]

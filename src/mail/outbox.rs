@@ -79,6 +79,22 @@ impl Outbox {
         kept
     }
 
+    /// Takes away what waits already of the same report: these new ones stand in for it.
+    pub fn replace_older(&self, id: &str, new: &[Waiting]) {
+        let run = run_of(&plain(id)).to_owned();
+        let is_older = |path: &PathBuf| {
+            let is_own = |waiting: &Waiting| waiting.file.as_ref().is_some_and(|(own, _)| own == path);
+            letter_of(path).is_some_and(|letter| run_of(letter) == run) && !new.iter().any(is_own)
+        };
+        for path in self.files().into_iter().filter(is_older) {
+            // One in another run's hand is being sent.
+            let Some(waiting) = self.claim(&path) else { continue };
+            if new.iter().any(|newer| newer.is_kept() && newer.to == waiting.to) {
+                self.remove(&waiting);
+            }
+        }
+    }
+
     /// Names of what earlier runs left, oldest first; gives up what has waited too long.
     pub fn waiting(
         &self,
@@ -160,6 +176,16 @@ fn written_at(path: &Path) -> Option<i64> {
     name.split_once('-')?.0.parse().ok()
 }
 
+/// What follows the moment in a name: the letter's id and the recipient's number.
+fn letter_of(path: &Path) -> Option<&str> {
+    path.file_name()?.to_str()?.split_once('-').map(|(_, letter)| letter)
+}
+
+/// A letter's id begins with its run.
+fn run_of(letter: &str) -> &str {
+    letter.split(['.', '@']).next().unwrap_or(letter)
+}
+
 fn plain(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || ".-@".contains(c) { c } else { '_' }).collect()
 }
@@ -231,6 +257,24 @@ mod tests {
         assert_eq!(left.len(), 1, "{left:?}");
         assert_eq!(warnings, ["gave up 1 unsent mails of earlier runs: they are older than 30 days"]);
         assert_eq!(outbox.waiting(&to(&["gone@x.y"]), &[], NOW, &mut Vec::new()).len(), 1);
+    }
+
+    #[test]
+    fn a_report_waits_once_for_each_recipient_however_often_it_is_sent() {
+        let (_folder, outbox) = outbox();
+        let all = to(&["a@x.y", "b@x.y"]);
+        drop(keep(&outbox, "run1@x.y", &all, NOW));
+        drop(keep(&outbox, "run2@x.y", &all, NOW + 1));
+        drop(keep(&outbox, "run1@x.y", &to(&["gone@x.y"]), NOW + 2));
+        let again = keep(&outbox, "run1.77@x.y", &all[..1], NOW + 3);
+        outbox.replace_older("run1.77@x.y", &again);
+        drop(again);
+        let mut left = outbox.files();
+        left.sort();
+        let left: Vec<_> = left.iter().filter_map(|path| letter_of(path)).collect();
+        let expected =
+            ["run1@x.y-1.eml", "run2@x.y-0.eml", "run2@x.y-1.eml", "run1@x.y-0.eml", "run1.77@x.y-0.eml"];
+        assert_eq!(left, expected, "b's copy, the other run's and the stranger's are left");
     }
 
     #[test]

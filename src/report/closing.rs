@@ -16,12 +16,14 @@ use super::{DatasetReport, ItemOutcome, Report, Verdict};
 pub fn not_done(report: &Report) -> Vec<String> {
     let mut said = Vec::new();
     // A closed gate is an answer: nothing was due.
-    if report.datasets.is_empty() && !matches!(report.verdict, Verdict::NothingToDo | Verdict::Skipped) {
+    if report.datasets.is_empty() && !report.has_begun() && report.verdict != Verdict::Skipped {
         said.push("nothing was dropped: the run ended before any table was looked at".to_owned());
     }
     if !report.refusals.is_empty() {
         said.push("nothing was dropped: the whole run is refused".to_owned());
     }
+    let no_table = |table: &String| format!("the policy for {table} matches no hypertable");
+    said.extend(report.unmatched_policies.iter().map(no_table));
     said.extend(report.datasets.iter().flat_map(not_done_of));
     said
 }
@@ -34,11 +36,13 @@ fn not_done_of(dataset: &DatasetReport) -> Vec<String> {
         (!items.is_empty()).then(|| format!("{name}: {} ({bytes}) {what}", counted(items.len(), "chunk")))
     };
     let refused = (!dataset.refusals.is_empty()).then(|| format!("{name}: refused by a guard"));
+    let undecided = dataset.undecided.then(|| format!("{name}: nobody can say what its policy lets go"));
     let left_out = dataset.left_out.len();
     let left_out =
         (left_out > 0).then(|| format!("{name}: {} of the saved plan left out", counted(left_out, "chunk")));
     [
         refused,
+        undecided,
         left_out,
         stayed("stayed locked", |outcome| matches!(outcome, ItemOutcome::Blocked { .. })),
         stayed("failed", |outcome| matches!(outcome, ItemOutcome::Failed { .. })),
@@ -62,6 +66,9 @@ pub fn next(report: &Report) -> Vec<String> {
     }
     if !report.refusals.is_empty() || report.datasets.iter().any(|dataset| !dataset.refusals.is_empty()) {
         said.push("the refusals need somebody; each names its way out".to_owned());
+    }
+    if !report.unmatched_policies.is_empty() || report.datasets.iter().any(|dataset| dataset.undecided) {
+        said.push("the policies that let nothing go need somebody; the warnings say what to do".to_owned());
     }
     if report.datasets.is_empty() && matches!(report.verdict, Verdict::Busy | Verdict::Unreachable) {
         said.push("nothing was touched; a run after that is over does it all".to_owned());

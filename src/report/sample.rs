@@ -6,6 +6,7 @@ use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
 use crate::retention::name::RelationName;
 
+use super::early::About;
 use super::gate::{GateReport, LauncherRow, TicketReport};
 use super::measure::{
     DaysUntil, DiskForecast, DiskReading, DiskReport, Fate, FileSystemReading, FreedReport, TablespaceReading,
@@ -154,13 +155,13 @@ pub fn many_tables() -> Report {
 }
 
 fn early(verdict: Verdict, why: &str) -> Report {
-    let problem = crate::problem::Problem::busy("");
-    let mut report =
-        Report::stopped_early(Uuid::from_u128(0x4f), StoreName("pg1".into()), "run --apply", NOW, &problem);
-    report.verdict = verdict;
-    report.stopped = Some(why.into());
-    report.past_runs = past_runs();
-    report
+    let store = StoreName("pg1".into());
+    let about = About { command: "run --apply", store: &store, now: NOW };
+    Report {
+        stopped: Some(why.into()),
+        past_runs: past_runs(),
+        ..Report::empty(Uuid::from_u128(0x4f), about, verdict)
+    }
 }
 
 /// Nine of twelve chunks dropped, and something in every section.
@@ -181,6 +182,7 @@ fn rich() -> Report {
         verdict: Verdict::Partial,
         stopped: None,
         datasets: vec![tables::conditions(), tables::plant(), tables::events()],
+        unmatched_policies: Vec::new(),
         refusals: Vec::new(),
         warnings: vec!["the role may not see what other roles run; grant pg_read_all_stats".into()],
         drifts: Vec::new(),

@@ -55,7 +55,9 @@ fn work(report: &Report) -> Option<String> {
         Verdict::Refused if report.chunks_dropped() == 0 => reason(report).or_else(|| refused_tables(report)),
         Verdict::Refused => join(freed(report), refused_tables(report)),
         Verdict::Done => freed(report),
-        Verdict::Partial | Verdict::Interrupted => freed(report).or_else(|| reason(report)),
+        Verdict::Partial | Verdict::Interrupted => {
+            join(freed(report).or_else(|| reason(report)), undecided(report))
+        }
     }
 }
 
@@ -87,6 +89,21 @@ fn reason(report: &Report) -> Option<String> {
 fn refused_tables(report: &Report) -> Option<String> {
     let tables = report.datasets.iter().filter(|dataset| !dataset.refusals.is_empty()).count();
     (tables > 0).then(|| format!("{} refused", counted(tables, "table")))
+}
+
+/// Policies that let nothing go, because nobody can say what.
+fn undecided(report: &Report) -> Option<String> {
+    let tables = report.datasets.iter().filter(|dataset| dataset.undecided).count();
+    let patterns = report.unmatched_policies.len();
+    join(
+        (tables > 0).then(|| format!("{} undecided", counted(tables, "table"))),
+        (patterns > 0).then(|| {
+            format!(
+                "{} without a table",
+                if patterns == 1 { "1 policy".into() } else { format!("{patterns} policies") }
+            )
+        }),
+    )
 }
 
 fn shortened(text: &str) -> String {
@@ -173,6 +190,14 @@ mod tests {
         says(
             &interrupted,
             "[INTERRUPTED] weekly drop pg1/metrics: 9 of 12 chunks, 30.9 GiB freed, disk 81%→71%, 74 days left, 2 warnings",
+        );
+        let mut undecided = Report { datasets: sample::done().datasets, ..sample::done() };
+        undecided.verdict = Verdict::Partial;
+        undecided.datasets[2].undecided = true;
+        undecided.unmatched_policies = vec!["metric.*".into(), "plant.a*".into()];
+        says(
+            &undecided,
+            "[PARTIAL] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, 1 table undecided, 2 policies without a table, disk 81%→67%, 74 days left, 1 warning",
         );
         let nothing = Report { datasets: Vec::new(), verdict: Verdict::NothingToDo, ..sample::done() };
         says(&nothing, "[OK] weekly drop pg1/metrics: nothing to do, disk 81%→67%, 74 days left");

@@ -34,7 +34,9 @@ pub fn render(report: &Report) -> String {
 /// Nobody was asked but the gate: there is nothing else to say.
 fn skipped(report: &Report) -> String {
     let gate = report.gate.as_ref().map(gate_text::render).unwrap_or_default();
-    format!("{} on store {}: skipped\n{gate}", printable(&report.command), report.store)
+    let warning = |text: String, warning: &String| text + &format!("warning: {}\n", printable(warning));
+    let warnings = report.warnings.iter().fold(String::new(), warning);
+    format!("{} on store {}: skipped\n{gate}{warnings}", printable(&report.command), report.store)
 }
 
 fn outcome(report: &Report) -> &'static str {
@@ -250,6 +252,7 @@ mod tests {
             verdict: Verdict::Partial,
             stopped: Some(NASTY.into()),
             datasets: vec![dataset],
+            unmatched_policies: Vec::new(),
             refusals: Vec::new(),
             warnings: vec![NASTY.into()],
             drifts: Vec::new(),

@@ -14,7 +14,7 @@ use super::drift::Selection;
 use super::facts::{DatasetFacts, Hold, NativeRule, StoreFacts};
 use super::guard::{self, GuardName, Refusal};
 use super::model::{ByteCount, Chunk, StoreIdentity, StoreName};
-use super::name::{DatasetName, quote_identifier};
+use super::name::{DatasetName, TablePattern, quote_identifier};
 use super::policy::{NoCutoff, Policy};
 use super::reason::{Decision, Reason};
 use super::resolve::{Resolved, resolve};
@@ -213,14 +213,18 @@ fn run_warnings(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
             quote_identifier(&facts.connection.role)
         ));
     }
-    for rule in &rules.policies {
-        let Some(table) = &rule.table else { continue };
-        let found = facts.datasets.iter().any(|dataset| table.matches(&dataset.name));
-        if !found && table.exact_name().is_none() {
-            warnings.push(format!("the policy for {table} matches no hypertable"));
-        }
-    }
+    let unmatched = unmatched_policies(facts, rules);
+    warnings.extend(unmatched.iter().map(|table| format!("the policy for {table} matches no hypertable")));
     warnings
+}
+
+/// Patterns of policies that stand for no table. A typing error in one would keep data for ever.
+pub fn unmatched_policies(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
+    let patterns = rules.policies.iter().filter_map(|rule| rule.table.as_ref());
+    let is_unmatched = |table: &&TablePattern| {
+        table.exact_name().is_none() && !facts.datasets.iter().any(|dataset| table.matches(&dataset.name))
+    };
+    patterns.filter(is_unmatched).map(ToString::to_string).collect()
 }
 
 fn dataset_warnings(dataset: &DatasetFacts, policy: Option<&Policy>, chunks: &[ChunkPlan]) -> Vec<String> {

@@ -7,7 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::problem::{Problem, Result};
-use crate::retention::model::{ByteCount, StoreIdentity};
+use crate::retention::model::{ByteCount, StoreIdentity, StoreName};
 use crate::retention::name::{DatasetName, RelationName};
 
 use super::State;
@@ -25,13 +25,27 @@ const OPEN_INTENTS: &str = "
     ORDER BY intent.id";
 
 const RUNS: &str = "
-    SELECT run.*, run_end.ended_at, run_end.exit_code, run_end.report_json
-    FROM run LEFT JOIN run_end ON run_end.run = run.number
+    SELECT run.*, run_end.ended_at, run_end.exit_code,
+           coalesce(told_report.report_json, run_end.report_json) AS report_json
+    FROM run LEFT JOIN run_end ON run_end.run = run.number LEFT JOIN told_report ON told_report.run = run.number
     ORDER BY run.number DESC LIMIT ?1";
 
+// A run that never began has no plan.
+const RUNS_ON: &str = "
+    SELECT run.*, run_end.ended_at, run_end.exit_code,
+           coalesce(told_report.report_json, run_end.report_json) AS report_json
+    FROM run LEFT JOIN run_end ON run_end.run = run.number LEFT JOIN told_report ON told_report.run = run.number
+    WHERE run.store = ?1 AND run.system = ?2 AND run.database_oid = ?3 AND run.plan_id IS NOT NULL
+    ORDER BY run.number DESC LIMIT ?4";
+
+const DATABASES_OF: &str = "
+    SELECT system, database, database_oid FROM run
+    WHERE store = ?1 AND plan_id IS NOT NULL GROUP BY system, database_oid ORDER BY max(number) DESC";
+
 const RUNS_BY_PREFIX: &str = "
-    SELECT run.*, run_end.ended_at, run_end.exit_code, run_end.report_json
-    FROM run LEFT JOIN run_end ON run_end.run = run.number
+    SELECT run.*, run_end.ended_at, run_end.exit_code,
+           coalesce(told_report.report_json, run_end.report_json) AS report_json
+    FROM run LEFT JOIN run_end ON run_end.run = run.number LEFT JOIN told_report ON told_report.run = run.number
     WHERE substr(run.id, 1, length(?1)) = ?1
     ORDER BY run.number DESC LIMIT 5";
 
@@ -69,6 +83,26 @@ impl State {
     /// The runs that began last, newest first, at most `limit`.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
         self.file.read(sqlx::query(RUNS).bind(limit), run_record).await
+    }
+
+    /// The runs on one database that began last, newest first, at most `limit`; not those that never began.
+    pub async fn runs_on(
+        &self,
+        store: &StoreName,
+        identity: &StoreIdentity,
+        limit: u32,
+    ) -> Result<Vec<RunRecord>> {
+        let statement = sqlx::query(RUNS_ON)
+            .bind(store.0.clone())
+            .bind(identity.system.clone())
+            .bind(identity.database_oid)
+            .bind(limit);
+        self.file.read(statement, run_record).await
+    }
+
+    /// The databases that runs of this store worked on, the last one first.
+    pub async fn databases_of(&self, store: &StoreName) -> Result<Vec<StoreIdentity>> {
+        self.file.read(sqlx::query(DATABASES_OF).bind(store.0.clone()), row::identity).await
     }
 
     /// The one run whose id is `id` or starts with it. Several such runs are an error of the kind *usage*.

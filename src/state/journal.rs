@@ -23,6 +23,11 @@ const FINISH_RUN: &str = "
     INSERT INTO run_end (run, ended_at, exit_code, report_json)
     SELECT number, ?2, ?3, ?4 FROM run WHERE id = ?1";
 
+const TELL_REPORT: &str = "
+    INSERT INTO told_report (run, report_json)
+    SELECT run.number, ?2 FROM run JOIN run_end ON run_end.run = run.number
+    WHERE run.id = ?1 AND run_end.report_json IS NOT ?2";
+
 const WRITE_INTENTS: &str = "
     INSERT INTO intent (run, range_start, range_end, dataset_schema, dataset_name, bytes, reason, parts)
     SELECT run.number, entry.value ->> 0, entry.value ->> 1, entry.value ->> 2, entry.value ->> 3,
@@ -83,6 +88,14 @@ impl State {
             return Err(self.unknown_run(run));
         }
         crash_point::reach("run-finished");
+        Ok(())
+    }
+
+    /// Keeps the report as everybody was told it, once and after the run has ended, where it says more than at the end.
+    pub async fn keep_told_report(&self, run: RunId, report_json: &str) -> Result<()> {
+        let statement = sqlx::query(TELL_REPORT).bind(run.to_string()).bind(report_json.to_owned());
+        let kept = self.file.try_execute(statement).await;
+        kept.map_err(|error| self.journal_problem(&error, || format!("run {run} was told before")))?;
         Ok(())
     }
 

@@ -52,6 +52,7 @@ pub struct RunRecord {
 pub struct RunEnd {
     pub ended_at: i64,
     pub exit_code: u8,
+    /// As it was told; where nobody was told, as the run ended.
     pub report_json: String,
 }
 

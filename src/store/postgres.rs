@@ -71,6 +71,15 @@ impl Server {
         )
     }
 
+    /// `host:port/database`: which database it is, whoever connects.
+    pub fn place(&self) -> String {
+        let options = &self.options;
+        let socket = options.get_socket().map(|folder| folder.display().to_string());
+        let host = socket.unwrap_or_else(|| options.get_host().to_owned());
+        let database = options.get_database().unwrap_or_else(|| options.get_username());
+        format!("{host}:{}/{database}", options.get_port())
+    }
+
     /// A session of its own, named `timesweep ROLE` in `pg_stat_activity`.
     pub async fn connect(&self, role: &str) -> Result<PgConnection> {
         let options = self.options.clone().application_name(&format!("timesweep {role}"));

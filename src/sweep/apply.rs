@@ -11,12 +11,13 @@ use uuid::Uuid;
 
 use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
+use crate::report::early::About;
 use crate::report::gate::GateReport;
-use crate::report::{DatasetReport, LeftOut, Report, Verdict, verdict};
+use crate::report::{DatasetReport, ItemOutcome, ItemReport, LeftOut, Report, Verdict, verdict};
 use crate::retention::drift::{Drift, Selection, compare};
 use crate::retention::facts::StoreFacts;
 use crate::retention::guard::Refusal;
-use crate::retention::plan::{DatasetPlan, Plan, rules_hash};
+use crate::retention::plan::{DatasetPlan, Plan, rules_hash, unmatched_policies};
 use crate::retention::reason::Decision;
 use crate::state::{NewRun, RunId, State};
 use crate::store::Driver;
@@ -86,11 +87,15 @@ impl Pass {
             // While nobody knows what became of those chunks, their bytes could be counted twice.
             Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
         };
-        self.fill(&mut report, &plan, executed, (&order, only.as_ref()), override_caps);
+        let interrupted = self.is_cut_short(&executed);
+        fill(&mut report, &plan, executed, (&order, only.as_ref()), override_caps);
+        if interrupted {
+            report.stopped.get_or_insert_with(|| "a signal ended the run".into());
+        }
         measuring.after(before, &plan, &mut report, &self.stop).await;
         report.sessions = sessions.report();
-        report.past_runs = past::runs_before(&self.state, &self.config.name, Some(run.0)).await;
-        Ok(self.finish(run, began, report).await)
+        report.past_runs = past::runs_before(&self.state, &report).await;
+        Ok(self.finish(run, began, report, interrupted).await)
     }
 
     fn measuring<'a>(&'a self, facts: &'a StoreFacts) -> Measuring<'a> {
@@ -132,29 +137,18 @@ impl Pass {
         facts: &StoreFacts,
         drifts: Vec<Drift>,
     ) -> Report {
+        let about = About { command: &self.command, store: &self.config.name, now: facts.now };
         Report {
-            run: run.0,
-            command: self.command.clone(),
-            store: self.config.name.clone(),
             identity: plan.identity.clone(),
             server: plan.server.clone(),
             plan: plan_id,
-            started_at: facts.now,
-            ended_at: facts.now,
-            verdict: Verdict::NothingToDo,
-            stopped: None,
-            datasets: Vec::new(),
+            unmatched_policies: unmatched_policies(facts, &self.config.rules),
             refusals: plan.refusals.clone(),
             warnings: plan.warnings.clone(),
             drifts,
-            settled: Vec::new(),
             bytes_before: facts.database_bytes,
-            bytes_after: None,
             gate: self.gate.clone(),
-            sessions: None,
-            disk: None,
-            freed: None,
-            past_runs: Vec::new(),
+            ..Report::empty(run.0, about, Verdict::NothingToDo)
         }
     }
 
@@ -199,44 +193,20 @@ impl Pass {
         self.config.rules.guards.continuous_aggregates == crate::retention::rules::OnDependants::Refuse
     }
 
-    fn fill(
-        &self,
-        report: &mut Report,
-        plan: &Plan,
-        executed: Executed,
-        (order, only): (&Order, Option<&Selection>),
-        override_caps: bool,
-    ) {
-        let saved_of = |dataset: &DatasetPlan| match order {
-            Order::Saved { plan, .. } => plan.datasets.iter().find(|saved| saved.name == dataset.name),
-            Order::Everything => None,
-        };
-        report.datasets = plan
-            .datasets
-            .iter()
-            .map(|dataset| dataset_report(dataset, saved_of(dataset), only, override_caps))
-            .collect();
-        let lanes: Vec<usize> = lanes_of(plan, override_caps);
-        for (lane, item) in executed.items {
-            report.datasets[lanes[lane]].items.push(item);
-        }
-        for dataset in &mut report.datasets {
-            dataset.items.sort_by_key(|item| (item.range.end, item.range.start));
-        }
-        report.stopped = executed.trouble.map(|problem| problem.to_string());
-        if self.stop.is_cancelled() {
-            report.stopped.get_or_insert_with(|| "a signal ended the run".into());
-        }
+    /// A signal left something undone. One that comes later, while the run measures, takes nothing back.
+    fn is_cut_short(&self, executed: &Executed) -> bool {
+        let not_tried = |item: &ItemReport| matches!(item.outcome, ItemOutcome::NotTried { .. });
+        self.stop.is_cancelled() && executed.items.iter().any(|(_, item)| not_tried(item))
     }
 
     /// Ends the run in the journal. A journal that cannot be written takes nothing back: the report says so.
-    async fn finish(&self, run: RunId, began: Instant, mut report: Report) -> Report {
+    async fn finish(&self, run: RunId, began: Instant, mut report: Report, interrupted: bool) -> Report {
         let took = i64::try_from(began.elapsed().as_micros()).unwrap_or(i64::MAX);
         report.ended_at = report.started_at.saturating_add(took);
-        report.verdict = verdict(&report, self.stop.is_cancelled());
+        report.verdict = verdict(&report, interrupted);
         if let Err(problem) = self.write_down(run, &report).await {
             report.stopped.get_or_insert_with(|| problem.to_string());
-            report.verdict = verdict(&report, self.stop.is_cancelled());
+            report.verdict = verdict(&report, interrupted);
         }
         report
     }
@@ -246,6 +216,32 @@ impl Pass {
             .map_err(|error| Problem::unreachable("the report cannot be written").because(&error))?;
         self.state.finish_run(run, our_now(), (self.exit_code)(report.verdict), &json).await
     }
+}
+
+fn fill(
+    report: &mut Report,
+    plan: &Plan,
+    executed: Executed,
+    (order, only): (&Order, Option<&Selection>),
+    override_caps: bool,
+) {
+    let saved_of = |dataset: &DatasetPlan| match order {
+        Order::Saved { plan, .. } => plan.datasets.iter().find(|saved| saved.name == dataset.name),
+        Order::Everything => None,
+    };
+    report.datasets = plan
+        .datasets
+        .iter()
+        .map(|dataset| dataset_report(dataset, saved_of(dataset), only, override_caps))
+        .collect();
+    let lanes: Vec<usize> = lanes_of(plan, override_caps);
+    for (lane, item) in executed.items {
+        report.datasets[lanes[lane]].items.push(item);
+    }
+    for dataset in &mut report.datasets {
+        dataset.items.sort_by_key(|item| (item.range.end, item.range.start));
+    }
+    report.stopped = executed.trouble.map(|problem| problem.to_string());
 }
 
 /// The dataset's place in the plan for every lane of the queue.

@@ -8,17 +8,14 @@ use std::future::Future;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use uuid::Uuid;
 
 use crate::gate::decide::Row;
 use crate::gate::ticket::{ChunkStatus, Ticket};
 use crate::gate::{Answer, Asked, Gate};
 use crate::problem::{Kind, Problem, Result};
+use crate::report::early::About;
 use crate::report::gate::{GateReport, LauncherRow, TicketReport};
 use crate::report::{Report, Verdict};
-use crate::retention::model::{StoreIdentity, StoreName};
-
-use super::gather::our_now;
 
 /// What an earlier step passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,125 +34,144 @@ pub async fn look(gate: &Gate) -> Result<GateReport> {
     Ok(told(gate, &gate.look(now(), false).await?))
 }
 
+/// What came of a run, and what its gate said where one was asked.
+pub struct Ran {
+    pub outcome: Result<Report>,
+    pub gate: Option<GateReport>,
+}
+
 /// Asks, and sweeps where the gate is open. `sweep` gets what the gate said, for its own report.
 pub async fn run<F>(
     gate: Option<&Gate>,
     go: Option<Go>,
-    about: Skipped<'_>,
+    about: About<'_>,
     sweep: impl FnOnce(Option<GateReport>) -> F,
-) -> Result<Report>
+) -> Ran
 where
     F: Future<Output = Result<Report>>,
 {
     if go == Some(Go::No) {
-        return Ok(about.report(refused_by_step(gate)));
+        return Ran::skipped(about, by_step(gate, false, "an earlier step said no (`--go no`)"));
     }
-    let Some(gate) = gate else { return sweep(go.map(|_| passed_without_gate())).await };
-    let answer = gate.ask(now(), go.is_some()).await?;
-    let said = told(gate, &answer);
-    if !answer.open {
-        return Ok(about.report(said));
+    let Some(gate) = gate else {
+        let passed = go.map(|_| by_step(None, true, "an earlier step says so (`--go`)"));
+        return Ran { outcome: sweep(passed.clone()).await, gate: passed };
+    };
+    match gate.ask(now(), go.is_some()).await {
+        Ok(answer) if answer.open => behind(gate, &answer, sweep).await,
+        Ok(answer) => skip(gate, &answer, about).await,
+        Err(problem) => Ran { outcome: Err(problem), gate: None },
     }
-    let swept = sweep(Some(said)).await;
-    finish(gate, &answer, swept).await
 }
 
-/// Closes the ticket by hand. Asks nobody, and lets a person write any word.
+impl Ran {
+    fn skipped(about: About<'_>, gate: GateReport) -> Self {
+        Self { outcome: Ok(Report::skipped(about, gate.clone())), gate: Some(gate) }
+    }
+}
+
+/// A day that is done may still be owed to the launcher.
+async fn skip(gate: &Gate, answer: &Answer, about: About<'_>) -> Ran {
+    let mut said = told(gate, answer);
+    if answer.before != Some(ChunkStatus::Dropped) {
+        return Ran::skipped(about, said);
+    }
+    let trouble = match tell_what_is_owed(gate, answer).await {
+        Ok(false) => return Ran::skipped(about, said),
+        Ok(true) => {
+            said.reason += "; the launcher did not know it, and has been told now";
+            None
+        }
+        Err(problem) => Some(problem.to_string()),
+    };
+    let mut ran = Ran::skipped(about, said);
+    if let Ok(report) = &mut ran.outcome {
+        report.warnings.extend(trouble);
+    }
+    ran
+}
+
+/// Whether there was anything to tell.
+async fn tell_what_is_owed(gate: &Gate, answer: &Answer) -> Result<bool> {
+    if !gate.owes_the_launcher(answer.day)? {
+        return Ok(false);
+    }
+    gate.tell(answer.day, answer.row.as_ref()).await.map_err(later)?;
+    Ok(true)
+}
+
+/// Closes the ticket by hand. Asks nobody; only `take_back` lets a `dropped` become another word.
 pub async fn close(
     gate: &Gate,
     day: Option<Date>,
     status: ChunkStatus,
+    take_back: bool,
 ) -> Result<(TicketReport, Option<Problem>)> {
     let day = day.unwrap_or_else(|| gate.today(now()));
-    let ticket = existing(gate, day)?;
-    let before = ticket.chunk_status;
-    gate.tickets().replace(day, &Ticket { chunk_status: status, ..ticket.clone() })?;
+    let before = gate.close_by_hand(day, status, take_back)?;
     let trouble = match status {
-        ChunkStatus::Dropped => gate.tell(day, Some(&ticket.row)).await.err(),
+        ChunkStatus::Dropped => gate.tell(day, Some(&before.row)).await.err().map(later),
         _ => None,
     };
     let path = gate.tickets().path(day).display().to_string();
-    Ok((TicketReport { path, before: Some(before.to_string()), after: Some(status.to_string()) }, trouble))
+    let (before, after) = (Some(before.chunk_status.to_string()), Some(status.to_string()));
+    Ok((TicketReport { path, before, after }, trouble))
 }
 
 /// The ticket of a day, and where it is.
 pub fn show(gate: &Gate, day: Option<Date>) -> Result<(String, Ticket)> {
     let day = day.unwrap_or_else(|| gate.today(now()));
-    Ok((gate.tickets().path(day).display().to_string(), existing(gate, day)?))
+    Ok((gate.tickets().path(day).display().to_string(), gate.existing(day)?))
 }
 
-fn existing(gate: &Gate, day: Date) -> Result<Ticket> {
-    gate.tickets().read(day)?.ok_or_else(|| {
-        Problem::refused(format!("there is no ticket {}", gate.tickets().path(day).display()))
-            .hint("`timesweep gate` writes one where the gate is open; --day names another day")
-    })
-}
-
-/// What a report of a run says that was not made.
-#[derive(Debug, Clone, Copy)]
-pub struct Skipped<'a> {
-    pub command: &'a str,
-    pub store: &'a StoreName,
-}
-
-impl Skipped<'_> {
-    fn report(self, gate: GateReport) -> Report {
-        let unknown = || "not asked".to_owned();
-        Report {
-            run: Uuid::now_v7(),
-            command: self.command.to_owned(),
-            store: self.store.clone(),
-            identity: StoreIdentity { system: unknown(), database: unknown(), database_oid: 0 },
-            server: unknown(),
-            plan: Uuid::nil(),
-            started_at: our_now(),
-            ended_at: our_now(),
-            verdict: Verdict::Skipped,
-            stopped: None,
-            datasets: Vec::new(),
-            refusals: Vec::new(),
-            warnings: Vec::new(),
-            drifts: Vec::new(),
-            settled: Vec::new(),
-            bytes_before: None,
-            bytes_after: None,
-            gate: Some(gate),
-            sessions: None,
-            disk: None,
-            freed: None,
-            past_runs: Vec::new(),
+/// The run has ended; whatever goes wrong with the ticket and the launcher, its answer stays what it is.
+async fn behind<F>(gate: &Gate, answer: &Answer, sweep: impl FnOnce(Option<GateReport>) -> F) -> Ran
+where
+    F: Future<Output = Result<Report>>,
+{
+    let mut said = told(gate, answer);
+    let mut outcome = sweep(Some(said.clone())).await;
+    if let Some(status) = status_after(&outcome) {
+        let (after, troubles) = finish(gate, answer, status).await;
+        if let Some(ticket) = &mut said.ticket {
+            ticket.after = after;
         }
+        add(&mut outcome, &troubles);
     }
+    if let Ok(report) = &mut outcome {
+        report.gate = Some(said.clone());
+    }
+    Ran { outcome, gate: Some(said) }
 }
 
-/// The run has ended; whatever happens here, its answer stays what it is.
-async fn finish(gate: &Gate, answer: &Answer, swept: Result<Report>) -> Result<Report> {
-    let Some(status) = status_after(&swept) else { return swept };
-    let mut troubles = Vec::new();
-    let written = gate.close(answer, status, Timestamp::now());
-    if written.as_ref().is_ok_and(|written| *written == ChunkStatus::Dropped)
-        && status == ChunkStatus::Dropped
-    {
-        troubles.extend(gate.tell(answer.day, answer.row.as_ref()).await.err());
-    }
-    let after = match written {
-        Ok(written) => Some(written.to_string()),
-        Err(problem) => {
-            troubles.insert(0, problem);
-            None
-        }
+/// What the ticket says now, where that is known, and what went wrong.
+async fn finish(gate: &Gate, answer: &Answer, status: ChunkStatus) -> (Option<String>, Vec<Problem>) {
+    let written = match gate.close(answer, status, now()) {
+        Ok(written) => written,
+        Err(problem) => return (None, vec![problem]),
     };
-    with_after(swept, after, &troubles)
+    let is_done = (status, written) == (ChunkStatus::Dropped, ChunkStatus::Dropped);
+    let told = if is_done { tell_what_is_owed(gate, answer).await } else { Ok(false) };
+    (Some(written.to_string()), told.err().into_iter().collect())
+}
+
+/// The launcher could not be told.
+fn later(problem: Problem) -> Problem {
+    problem.cause("the launcher does not know that the day is done; the next run of today tells it, and so does `timesweep ticket close`")
+}
+
+fn add(outcome: &mut Result<Report>, troubles: &[Problem]) {
+    let texts = troubles.iter().map(ToString::to_string);
+    match outcome {
+        Ok(report) => report.warnings.extend(texts),
+        Err(problem) => problem.causes.extend(texts),
+    }
 }
 
 /// What the ticket is to say. Nothing where another run is at work, which writes its own word.
 fn status_after(swept: &Result<Report>) -> Option<ChunkStatus> {
     match swept {
         Ok(report) => match report.verdict {
-            // Next time it can be decided, or a person has seen to it; until then nothing says `dropped`.
-            Verdict::Done | Verdict::NothingToDo if report.datasets.iter().any(|table| table.undecided) => {
-                Some(ChunkStatus::Partial)
-            }
             Verdict::Done | Verdict::NothingToDo => Some(ChunkStatus::Dropped),
             Verdict::Partial | Verdict::Interrupted => Some(ChunkStatus::Partial),
             Verdict::Refused if report.chunks_dropped() > 0 => Some(ChunkStatus::Partial),
@@ -163,23 +179,6 @@ fn status_after(swept: &Result<Report>) -> Option<ChunkStatus> {
             Verdict::Busy | Verdict::Skipped => None,
         },
         Err(problem) => (problem.kind != Kind::Busy).then_some(ChunkStatus::Failed),
-    }
-}
-
-fn with_after(swept: Result<Report>, after: Option<String>, troubles: &[Problem]) -> Result<Report> {
-    let warning = |trouble: &Problem| trouble.to_string();
-    match swept {
-        Ok(mut report) => {
-            if let Some(ticket) = report.gate.as_mut().and_then(|gate| gate.ticket.as_mut()) {
-                ticket.after = after;
-            }
-            report.warnings.extend(troubles.iter().map(warning));
-            Ok(report)
-        }
-        Err(mut problem) => {
-            problem.causes.extend(troubles.iter().map(warning));
-            Err(problem)
-        }
     }
 }
 
@@ -211,14 +210,6 @@ fn launcher_row(row: &Row) -> LauncherRow {
     LauncherRow { id, vm_name, status, who, start_time }
 }
 
-fn refused_by_step(gate: Option<&Gate>) -> GateReport {
-    by_step(gate, false, "an earlier step said no (`--go no`)")
-}
-
-fn passed_without_gate() -> GateReport {
-    by_step(None, true, "an earlier step says so (`--go`)")
-}
-
 fn by_step(gate: Option<&Gate>, open: bool, reason: &str) -> GateReport {
     let utc = || now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let day = gate.map_or_else(utc, |gate| gate.today(now()));
@@ -233,18 +224,11 @@ fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::retention::model::StoreName;
 
     fn swept(verdict: Verdict) -> Report {
-        let gate = by_step(None, true, "a test says so");
-        let report = Skipped { command: "run --apply", store: &StoreName("main".into()) }.report(gate);
-        Report { verdict, ..report }
-    }
-
-    /// A table with a policy that cannot be dated.
-    fn sample_table() -> crate::report::DatasetReport {
-        let text = r#"{"name":{"schema":"public","name":"t"},"policy":"x","chunks_before":1,"bytes_before":1,
-            "items":[],"left_out":[],"refusals":[],"warnings":[],"undecided":true}"#;
-        serde_json::from_str(text).expect("a table")
+        let store = StoreName("main".into());
+        Report::empty(uuid::Uuid::nil(), About { command: "run --apply", store: &store, now: 0 }, verdict)
     }
 
     #[test]
@@ -261,9 +245,6 @@ mod tests {
             let said = status_after(&Ok(swept(verdict))).map(|status| status.to_string());
             assert_eq!(said.as_deref(), word, "{verdict:?}");
         }
-        let mut undecided = swept(Verdict::NothingToDo);
-        undecided.datasets = vec![sample_table()];
-        assert_eq!(status_after(&Ok(undecided)), Some(ChunkStatus::Partial));
         for (problem, word) in [
             (Problem::unreachable("x"), Some(ChunkStatus::Failed)),
             (Problem::refused("x"), Some(ChunkStatus::Failed)),

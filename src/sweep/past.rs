@@ -1,20 +1,28 @@
 //! The runs before this one, for its report. What cannot be read is left out: no run fails for its history.
-
-use uuid::Uuid;
+//!
+//! Invariant: a run of another database, or one that never came to know its database, is nobody's history but its own.
 
 use crate::report::Report;
 use crate::report::past::{PastRun, REMEMBERED};
-use crate::retention::model::StoreName;
+use crate::retention::model::StoreIdentity;
 use crate::state::{RunRecord, State};
 
-/// Runs of all stores that are looked through for those of ours.
-const LOOKED_AT: u32 = 40;
+/// The last runs on the database of a report, newest first. Where the run did not come to know its database it is the
+/// one that all runs of the store worked on.
+pub async fn runs_before(state: &State, report: &Report) -> Vec<PastRun> {
+    let Some(identity) = database_of(state, report).await else { return Vec::new() };
+    let limit = u32::try_from(REMEMBERED + 1).unwrap_or(u32::MAX);
+    let records = state.runs_on(&report.store, &identity, limit).await.unwrap_or_default();
+    let before = |record: &&RunRecord| record.run.id.0 != report.run;
+    records.iter().filter(before).take(REMEMBERED).map(past_run).collect()
+}
 
-/// The last runs on this store, newest first, without the one that asks.
-pub async fn runs_before(state: &State, store: &StoreName, except: Option<Uuid>) -> Vec<PastRun> {
-    let records = state.runs(LOOKED_AT).await.unwrap_or_default();
-    let ours = |record: &&RunRecord| record.run.store == *store && Some(record.run.id.0) != except;
-    records.iter().filter(ours).take(REMEMBERED).map(past_run).collect()
+async fn database_of(state: &State, report: &Report) -> Option<StoreIdentity> {
+    if report.has_begun() {
+        return Some(report.identity.clone());
+    }
+    let mut all = state.databases_of(&report.store).await.ok()?;
+    all.pop().filter(|_| all.is_empty())
 }
 
 fn past_run(record: &RunRecord) -> PastRun {

@@ -3,10 +3,11 @@
 use std::fs;
 use std::process::Command;
 
+use jiff::civil::Date;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
-use super::job::jobs;
+use super::job::{Job, jobs};
 use super::runner::{Execution, Rundeck};
 use crate::support::{Ran, TestDatabase};
 
@@ -62,11 +63,38 @@ impl Place {
 
     /// Runs the jobs of a file one after the other; the last one's execution is the answer.
     pub fn run(&mut self, file: &str) -> Vec<Execution> {
+        jobs(file).iter().map(|job| self.run_job(job)).collect()
+    }
+
+    pub fn run_job(&mut self, job: &Job) -> Execution {
         let config = self.database.file("gated.toml").display().to_string();
         let folder = self.database.file("").display().to_string();
         let folder = folder.trim_end_matches('/');
-        let options = [("config", config.as_str()), ("folder", folder)];
-        jobs(file).iter().map(|job| self.rundeck.run(job, &options)).collect()
+        self.rundeck.run(job, &[("config", config.as_str()), ("folder", folder)])
+    }
+
+    /// As if midnight had passed since; gives its day.
+    pub fn move_ticket_to_yesterday(&self) -> Date {
+        let path = |day: &str| self.database.file(&format!("timesweep_pg1_{day}"));
+        let (day, _) = self.tickets().remove(0);
+        let yesterday = day.parse::<Date>().expect("a day").yesterday().expect("a day");
+        fs::rename(path(&day), path(&yesterday.to_string())).expect("moved");
+        yesterday
+    }
+
+    /// The days that have a ticket, and what each says.
+    pub fn tickets(&self) -> Vec<(String, String)> {
+        let entries = fs::read_dir(self.database.file("")).expect("the folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        let mut tickets: Vec<_> = names
+            .filter_map(|name| {
+                let day = name.strip_prefix("timesweep_pg1_")?.to_owned();
+                let line = fs::read_to_string(self.database.file(&name)).expect("the ticket");
+                Some((day, line.trim_end().split(',').nth(6).expect("seven fields").to_owned()))
+            })
+            .collect();
+        tickets.sort();
+        tickets
     }
 
     /// A line as another scheduler starts it, with the secrets in its environment.
@@ -86,14 +114,7 @@ impl Place {
 
     /// The field with index 6 of today's ticket; nothing without a ticket.
     pub fn ticket(&self) -> Option<String> {
-        let entries = fs::read_dir(self.database.file("")).expect("the folder");
-        let paths = entries.map(|entry| entry.expect("an entry").path());
-        let name = |path: &std::path::PathBuf| {
-            path.file_name()?.to_str().map(|name| name.starts_with("timesweep_pg1_2"))
-        };
-        let path = paths.filter(|path| name(path) == Some(true)).last()?;
-        let line = fs::read_to_string(path).expect("the ticket");
-        Some(line.trim_end().split(',').nth(6).expect("seven fields").trim_matches('"').to_owned())
+        self.tickets().pop().map(|(_, word)| word)
     }
 }
 

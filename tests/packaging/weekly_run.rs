@@ -127,6 +127,21 @@ async fn the_gate_passes_on_what_later_steps_need() {
     );
 }
 
+/// A job that goes on after midnight closes the ticket of the day that its gate named, whatever becomes of it.
+#[tokio::test]
+async fn five_steps_over_midnight_close_the_ticket_of_the_day_on_which_they_began() {
+    for (caps, ended, word) in [("90 %", Ended::Succeeded, "dropped"), ("10 %", Ended::Failed(4), "failed")] {
+        let mut place = Place::due(caps).await;
+        place.shell("timesweep gate").with_code(0);
+        let yesterday = place.move_ticket_to_yesterday();
+        let mut job = jobs("five-step.yaml").remove(0);
+        let passed = format!("printf 'RUNDECK:DATA:go = yes\\nRUNDECK:DATA:day = {yesterday}\\n'");
+        job.sequence.commands[0].script = Some(passed);
+        place.run_job(&job).that(ended);
+        assert_eq!(place.tickets(), [(yesterday.to_string(), word.to_owned())], "{caps}");
+    }
+}
+
 #[tokio::test]
 async fn a_secret_that_did_not_arrive_is_named_and_nothing_is_touched() {
     let mut place = Place::due("90 %").await;

@@ -1,5 +1,6 @@
 //! The gate against real launchers (MariaDB and Oracle's MySQL), its ticket, and runs behind it.
 
+mod done;
 mod kills;
 mod launcher;
 mod launcher_server;

@@ -43,6 +43,18 @@ impl TestDatabase {
         Self { url, name, server, folder, roles: Mutex::default() }
     }
 
+    /// How many runs of this state began; those that ended before have no plan.
+    pub fn runs_that_began(&self) -> usize {
+        let state = self.file("state.db").display().to_string();
+        let listed = self.ran(&["report", "--list", "--output", "json", "--state", &state]);
+        if listed.err.starts_with("error: there are no runs") {
+            return 0;
+        }
+        let listed = listed.with_code(0).json();
+        let runs = listed["runs"].as_array().expect("runs");
+        runs.iter().filter(|run| !run["plan"].is_null()).count()
+    }
+
     /// A role of this test alone, with the password `secret`; its name ends in `suffix`.
     pub async fn role(&self, suffix: &str) -> String {
         let role = format!("{}_{suffix}", self.name);

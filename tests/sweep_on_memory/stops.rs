@@ -67,6 +67,23 @@ async fn a_signal_while_chunks_wait_for_locks_closes_their_intents() {
 }
 
 #[tokio::test]
+async fn a_signal_after_the_last_drop_takes_nothing_back() {
+    let world = World::new(vec![table("t", 1, 6)]).await;
+    let mut meddled = Meddled::new(&world.memory);
+    let (stop, memory) = (world.stop.clone(), world.memory.clone());
+    meddled.after_order = Arc::new(move |_| {
+        if memory.oids().len() == 4 {
+            stop.cancel();
+        }
+        Box::pin(async {})
+    });
+    let report = world.sweep_on(Arc::new(meddled)).await.expect("a report");
+    assert!(world.stop.is_cancelled(), "the signal came");
+    assert_eq!((report.verdict, report.stopped.as_deref()), (Verdict::Done, None));
+    assert_eq!(world.oids(), (3..=6).collect());
+}
+
+#[tokio::test]
 async fn a_lost_lock_stops_the_run() {
     let world = World::new(vec![table("t", 1, 39)]).await;
     let meddled = Meddled { lock_lasts: 2, ..Meddled::new(&world.memory) };

@@ -104,6 +104,7 @@ fn report(disk: Option<DiskReport>, datasets: Vec<DatasetReport>) -> Report {
         verdict: Verdict::Done,
         stopped: None,
         datasets,
+        unmatched_policies: Vec::new(),
         refusals: Vec::new(),
         warnings: Vec::new(),
         drifts: Vec::new(),

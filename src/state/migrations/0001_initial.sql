@@ -23,6 +23,12 @@ CREATE TABLE run_end (
     report_json TEXT NOT NULL
 ) STRICT;
 
+-- The report as it was told: with what came after the run's end, such as the ticket's word and a mail that waits.
+CREATE TABLE told_report (
+    run         INTEGER PRIMARY KEY REFERENCES run (number),
+    report_json TEXT NOT NULL
+) STRICT;
+
 CREATE TABLE intent (
     id             INTEGER PRIMARY KEY,
     run            INTEGER NOT NULL REFERENCES run (number),
@@ -71,6 +77,10 @@ BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER run_end_stays BEFORE UPDATE ON run_end
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER run_end_is_kept BEFORE DELETE ON run_end
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER told_report_stays BEFORE UPDATE ON told_report
+BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+CREATE TRIGGER told_report_is_kept BEFORE DELETE ON told_report
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER intent_stays BEFORE UPDATE ON intent
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;

@@ -296,3 +296,48 @@ async fn whom_a_run_ends_is_written_before_and_never_changed() {
     }
     assert_eq!(state.session_endings(run).await.expect("read").len(), 3);
 }
+
+#[tokio::test]
+async fn a_report_is_read_as_it_was_told() {
+    let state = State::in_memory().await.expect("open");
+    let run = begun(&state).await;
+    state.keep_told_report(run, "{}").await.expect("nothing to keep before the end");
+    state.finish_run(run, 5, 3, "{\"at\": \"the end\"}").await.expect("finish");
+    let report =
+        async || state.last_run().await.expect("read").expect("a run").end.expect("an end").report_json;
+    state.keep_told_report(run, "{\"at\": \"the end\"}").await.expect("nothing new");
+    assert_eq!(report().await, "{\"at\": \"the end\"}");
+    state.keep_told_report(run, "{\"at\": \"last\"}").await.expect("kept");
+    assert_eq!(report().await, "{\"at\": \"last\"}");
+    let twice = state.keep_told_report(run, "{}").await.expect_err("the journal is append-only");
+    assert_eq!(twice.kind, Kind::Refused);
+    let on = state.runs_on(&new_run().store, &identity(), 5).await.expect("read");
+    assert_eq!(on[0].end.as_ref().expect("an end").report_json, "{\"at\": \"last\"}");
+}
+
+#[tokio::test]
+async fn the_runs_on_a_database_are_those_of_its_cluster_and_of_the_store_that_began() {
+    let state = State::in_memory().await.expect("open");
+    let other =
+        |system: &str, database_oid: u32| StoreIdentity { system: system.into(), database_oid, ..identity() };
+    let new = |store: &str, identity: StoreIdentity| NewRun {
+        store: StoreName(store.into()),
+        identity,
+        ..new_run()
+    };
+    let ours = new("main", identity());
+    for run in [
+        ours.clone(),
+        new("plant", identity()),
+        new("main", other("7345", 7)),
+        new("main", other("9999", identity().database_oid)),
+        NewRun { plan_id: None, ..new("main", identity()) },
+    ] {
+        state.begin_run(&run).await.expect("begin");
+    }
+    let found = state.runs_on(&ours.store, &identity(), 10).await.expect("read");
+    assert_eq!(found.iter().map(|record| record.run.id).collect::<Vec<_>>(), [ours.id]);
+    let databases = state.databases_of(&ours.store).await.expect("read");
+    assert_eq!(databases, [other("9999", identity().database_oid), other("7345", 7), identity()]);
+    assert_eq!(state.databases_of(&StoreName("plant".into())).await.expect("read"), [identity()]);
+}

@@ -47,6 +47,51 @@ async fn rows_of_today_that_agree_open_the_gate_and_anything_else_closes_it_with
 }
 
 #[tokio::test]
+async fn a_date_is_its_day_whatever_the_window() {
+    // Midnight itself lies outside; a test that runs in that very minute has no case.
+    let later = format!("{}from = \"00:01\"\n", open_today());
+    for server in BOTH {
+        let launcher = TestLauncher::on(server).await;
+        let place = Place::with_launcher(&launcher.reader().await, &later, "");
+        for (start, open) in [
+            (today(), true),
+            (today() - jiff::Span::new().days(1), false),
+            (today() + jiff::Span::new().days(1), false),
+        ] {
+            launcher.clear().await;
+            place.forget();
+            launcher.row(1, "pg1", "due", &start.to_string()).await;
+            let (is_open, reason) = place.asked();
+            assert_eq!(is_open, open, "{server:?} {start}: {reason}");
+        }
+        launcher.run(&format!("ALTER TABLE {}.launcher MODIFY start_time date", launcher.database)).await;
+        launcher.clear().await;
+        place.forget();
+        launcher.row(1, "pg1", "due", &today().to_string()).await;
+        assert!(place.asked().0, "{server:?}: a column of dates");
+    }
+}
+
+#[tokio::test]
+async fn more_rows_than_anybody_reads_are_no_answer() {
+    for server in BOTH {
+        let launcher = TestLauncher::on(server).await;
+        let place = Place::with_launcher(&launcher.reader().await, &open_today(), "");
+        let noon = format!("{} 12:00:00", today());
+        let rows: Vec<String> =
+            (1..=100).map(|id| format!("({id}, 'pg1', 'due', 'dba', '{noon}')")).collect();
+        launcher.run(&format!("INSERT INTO {}.launcher VALUES {}", launcher.database, rows.join(", "))).await;
+        assert!(place.asked().1.ends_with("(100 rows say so)"), "{server:?}");
+        place.forget();
+        // The one that nobody reads could contradict the others.
+        launcher.row(101, "pg1", "hold", &noon).await;
+        let ran = place.ran(&["gate"]).with_code(2);
+        assert!(ran.err.contains("more than 100 rows") && ran.err.contains(":window_start"), "{}", ran.err);
+        assert!(!place.ticket().exists());
+    }
+}
+
+#[tokio::test]
 async fn a_due_row_does_not_open_the_gate_on_another_day_or_for_another_role() {
     let launcher = TestLauncher::on(Server::MariaDb).await;
     launcher.row(1, "pg1", "due", &format!("{} 12:00:00", today())).await;

@@ -10,12 +10,13 @@ use super::place::with_launcher;
 use crate::real::direct;
 use crate::real::support::{Ran, TestDatabase};
 
-const RULES: &str =
+pub const RULES: &str =
     "[[policies]]\ntable = \"public.*\"\ndrop_after = \"3 days\"\n[caps]\nshare_of_bytes = \"100 %\"\n";
-const DAYS: u32 = 8;
-const STAYING: i64 = 4;
+pub const DAYS: u32 = 8;
+pub const STAYING: i64 = 4;
 const GOING: usize = 4;
-const TOLD: &str = "update = \"UPDATE launcher SET status = 'done' WHERE id = :id AND vm_name = :vm_name\"";
+pub const TOLD: &str =
+    "update = \"UPDATE launcher SET status = 'done' WHERE id = :id AND vm_name = :vm_name\"";
 
 pub struct Gated {
     pub database: TestDatabase,
@@ -92,9 +93,16 @@ async fn a_run_drops_once_a_day_closes_its_ticket_and_tells_the_launcher() {
         assert_eq!(gated.database.chunks("u").await, i64::from(DAYS), "today's work is done");
         let said = gated.ran(&["run", "--apply", "--scheduler", "airflow"]).with_code(99).out;
         assert!(said.starts_with("run --apply on store main: skipped\ngate: closed on "), "{said}");
-        let runs = gated.ran(&["report", "--list", "--output", "json"]).with_code(0).json();
-        assert_eq!(runs["runs"].as_array().map(Vec::len), Some(1), "a skipped run is no run of the journal");
-        let kept = gated.ran(&["report"]).with_code(0).out;
+        assert_eq!(gated.database.runs_that_began(), 1);
+        let last = gated.ran(&["report"]).with_code(0).out;
+        assert_eq!(last, said, "the last run is the one that was skipped");
+        let id = report["run"].as_str().expect("an id");
+        assert_eq!(
+            gated.ran(&["report", id, "--output", "json"]).with_code(0).json(),
+            report,
+            "as it was told"
+        );
+        let kept = gated.ran(&["report", id]).with_code(0).out;
         assert!(kept.contains("gate: open on ") && kept.contains("launcher: row 17 for pg1"), "{kept}");
     }
 }
@@ -193,9 +201,16 @@ async fn a_run_that_cannot_reach_its_store_says_failed_and_takes_no_dropped_back
     };
     unreachable(&gated).with_code(5);
     assert_eq!(gated.word().as_deref(), Some("failed"));
+    let told = gated.ran(&["report", "--output", "json"]).with_code(0).json();
+    assert_eq!(
+        (told["verdict"].as_str(), told["gate"]["ticket"]["after"].as_str()),
+        (Some("unreachable"), Some("failed"))
+    );
     gated.run(0);
     assert_eq!(gated.word().as_deref(), Some("dropped"));
-    unreachable(&gated).with_code(0);
+    // Another address is another database, as far as anybody can tell.
+    let ran = unreachable(&gated).with_code(4);
+    assert!(ran.err.contains("says `dropped` for ") && ran.err.contains("`prefix`"), "{}", ran.err);
     assert_eq!(gated.word().as_deref(), Some("dropped"));
 }
 
@@ -221,6 +236,14 @@ async fn a_busy_run_leaves_the_ticket_to_the_one_that_is_at_work() {
     let lock = direct::driver(&gated.database).lock_runner("test").await.expect("the lock");
     let ran = gated.ran(&["run", "--apply"]).with_code(75);
     assert_eq!(gated.word().as_deref(), Some("pending"), "{ran:?}");
+    let told = gated.ran(&["report", "--output", "json"]).with_code(0).json();
+    assert_eq!(
+        (told["verdict"].as_str(), told["gate"]["open"].as_bool()),
+        (Some("busy"), Some(true)),
+        "{told}"
+    );
+    let listed = gated.ran(&["report", "--list", "--output", "json"]).with_code(0).json();
+    assert_eq!(listed["runs"][0]["exit_code"], 75);
     drop(lock);
 }
 

@@ -32,6 +32,25 @@ fn of_many_processes_at_once_one_writes_the_ticket() {
 }
 
 #[test]
+fn a_ticket_can_be_read_by_other_programs_whatever_our_mask() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new(&open_today());
+    let mode = || std::fs::metadata(place.ticket()).expect("a ticket").permissions().mode() & 0o777;
+    for (arguments, word) in [("gate", "pending"), ("ticket close", "dropped")] {
+        let script = format!("umask 077; exec \"$0\" {arguments}");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_timesweep")]);
+        command.env_clear().env("HOME", place.folder.path()).current_dir(place.folder.path());
+        Ran::from(command.output().expect("bash starts")).with_code(0);
+        assert_eq!(mode(), 0o644, "{word}");
+    }
+    // Whoever gave it another mode meant it.
+    std::fs::set_permissions(place.ticket(), std::fs::Permissions::from_mode(0o640)).expect("changed");
+    place.ran(&["ticket", "close"]).with_code(0);
+    assert_eq!(mode(), 0o640);
+}
+
+#[test]
 fn a_gate_that_is_killed_leaves_no_ticket_or_a_whole_one() {
     for (point, is_there) in [("ticket-prepared", false), ("ticket-written", true)] {
         let place = Place::new(&open_today());
@@ -128,6 +147,21 @@ fn a_disk_without_space_leaves_no_ticket_and_keeps_the_one_that_is_there() {
     assert_eq!(std::fs::read_dir(&folder).expect("the folder").count(), 1);
     place.ran(&["ticket", "close", "--status", "dropped"]).with_code(0);
     assert_eq!(std::fs::read_to_string(place.ticket()).expect("a ticket"), line("dropped"));
+}
+
+#[test]
+fn of_a_shared_ticket_the_note_is_damaged_and_nobody_guesses() {
+    let place = Place::new(&open_today());
+    place.ran(&["gate"]).with_code(0);
+    place.ran(&["ticket", "close"]).with_code(0);
+    let note = place.ticket().with_file_name(format!(".timesweep_pg1_{}.note", today()));
+    let text = std::fs::read_to_string(&note).expect("a note");
+    assert_eq!(text, "{\"database\":\"127.0.0.1:1/nothing\",\"to_be_told\":false}\n");
+    std::fs::write(&note, "half").expect("written");
+    let ran = place.ran(&["gate"]).with_code(4);
+    assert!(ran.err.contains(".note is damaged"), "{}", ran.err);
+    std::fs::remove_file(&note).expect("removed");
+    assert!(place.asked().1.contains("says `dropped`"));
 }
 
 #[test]

@@ -48,6 +48,23 @@ async fn a_server_that_is_away_gets_the_mail_when_it_is_back() {
 }
 
 #[tokio::test]
+async fn a_report_that_is_sent_again_while_it_waits_waits_once() {
+    let database = with_a_table().await;
+    let to = address("dba");
+    let away = section(&[&to], "none", "1", "", false);
+    run_with(&database, &away);
+    for _ in 0..2 {
+        ran(&database, &["report", "--mail"]).with_code(5);
+        assert_eq!(outbox(&database), 1);
+    }
+    let kept = ran(&database, &["report"]).with_code(0).out;
+    assert!(kept.contains("127.0.0.1:1 cannot be used"), "the journal knows that the mail waits: {kept}");
+    database.configuration(&(mail_section(&[&to]) + POLICY));
+    ran(&database, &["report", "--mail"]).with_code(0);
+    assert_eq!((inbox(&to).len(), outbox(&database)), (1, 0));
+}
+
+#[tokio::test]
 async fn a_refused_recipient_keeps_the_mail_from_nobody_else() {
     let database = with_a_table().await;
     let (never, good) = (address("never"), address("dba"));

@@ -70,6 +70,12 @@ async fn a_run_that_could_not_begin_is_mailed_as_well() {
     assert!(said.starts_with("[UNREACHABLE] weekly drop main: "), "{said}");
     let text = parsed(&mails[0]).body_text(0).expect("a text").into_owned();
     assert!(text.contains("nothing was dropped"), "{text}");
+    let last = ran(&database, &["report"]).with_code(0).out;
+    assert_eq!(
+        last.trim_end(),
+        text.replace("\r\n", "\n").trim_end(),
+        "the run that was mailed is the last one"
+    );
 }
 
 #[tokio::test]
