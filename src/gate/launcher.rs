@@ -147,8 +147,11 @@ impl Launcher {
             sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
                 "is the server running, and is the port right?"
             }
-            sqlx::Error::Io(_) => "check the host name and the network",
-            sqlx::Error::Tls(_) => "check `ssl-mode` and `ssl-ca` in the url",
+            // An untrusted certificate ends the handshake as a broken connection.
+            sqlx::Error::Io(io) if !io.to_string().to_lowercase().contains("certificate") => {
+                "check the host name and the network"
+            }
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) => "check `ssl-mode` and `ssl-ca` in the url",
             sqlx::Error::Database(_) => match number(error) {
                 Some(1045 | 1698) => "check the user and the password, and from where the user may log in",
                 Some(1044 | 1049) => "check the database's name, and the user's rights on it",

@@ -298,6 +298,8 @@ async fn a_real_mysql_is_asked_with_and_without_tls() {
         assert_eq!(ran.code, code, "{parameters}: {ran:?}");
         assert!(!ran.err.contains("geheim"), "{}", ran.err);
         assert_eq!(place.ticket().exists(), code == 0);
+        let untrusted = parameters == "?ssl-mode=VERIFY_CA" || parameters == verify_identity;
+        assert!(!untrusted || ran.err.contains("check `ssl-mode` and `ssl-ca`"), "{}", ran.err);
     }
 }
 
