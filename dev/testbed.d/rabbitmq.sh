@@ -6,12 +6,17 @@ RABBITMQ_NODE=timesweep@localhost
 
 rabbitmq_url_name() { echo TIMESWEEP_TEST_AMQP_URL; }
 rabbitmq_url() { echo "amqp://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port_of rabbitmq)/%2f"; }
+# Its HTTP interface, for tests that make virtual hosts and users of their own.
+rabbitmq_env() {
+    echo "TIMESWEEP_TEST_AMQP_ADMIN_URL=http://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port_of rabbitmq-admin)"
+}
 rabbitmq_ports() {
     # Left by an attempt that failed: it would seem to be somebody else's.
     stop_recorded epmd
     choose_port rabbitmq 26720
     choose_port rabbitmq-dist 26721
     choose_port rabbitmq-epmd 26722
+    choose_port rabbitmq-admin 26723
 }
 
 rabbitmq_prepare() {
@@ -22,7 +27,7 @@ rabbitmq_prepare() {
     make_dir 0700 "$host.new/home"
     write_line "$host.new/home/.erlang.cookie" "$(password_of rabbitmq-cookie)"
     chmod 0400 -- "$host.new/home/.erlang.cookie"
-    echo '[].' >"$host.new/enabled_plugins"
+    echo '[rabbitmq_management].' >"$host.new/enabled_plugins"
     (umask 077; cat >"$host.new/rabbitmq.conf") <<CONF
 default_user = timesweep
 default_pass = $(password_of rabbitmq)
@@ -30,6 +35,8 @@ loopback_users.timesweep = true
 log.console = true
 log.console.level = info
 log.file = false
+management.tcp.ip = 127.0.0.1
+management.tcp.port = 0
 CONF
     chown -R "$(owner_in_root rabbitmq)" "$host.new"
     mv -T -- "$host.new" "$host"
@@ -67,6 +74,9 @@ rabbitmq_launch() {
     # (RUNNING_UNDER_SYSTEMD means: become the server instead of watching over it, so that the
     # recorded pid is the server's.)
     mapfile -t environment < <(rabbitmq_environment)
+    # Chosen again where it was taken, after the file was written.
+    sed -i "s/^management.tcp.port = .*/management.tcp.port = $(port_of rabbitmq-admin)/" \
+        "$TESTBED_DIR/data/rabbitmq/rabbitmq.conf"
     # epmd listens on 127.0.0.1 because of ERL_EPMD_ADDRESS.
     spawn epmd rabbitmq env "${environment[@]}" epmd -port "$(port_of rabbitmq-epmd)"
     wait_until 10 epmd_ready_or_dead || true
