@@ -22,7 +22,8 @@ struct AnySecret;
 impl SecretSource for AnySecret {
     fn variable(&self, name: &str) -> Result<SecretString, String> {
         let kinds = [("LAUNCHER", "mysql"), ("AMQP", "amqp")];
-        let scheme = kinds.iter().find(|(part, _)| name.contains(part)).map_or("postgres", |(_, scheme)| scheme);
+        let scheme =
+            kinds.iter().find(|(part, _)| name.contains(part)).map_or("postgres", |(_, scheme)| scheme);
         Ok(format!("{scheme}://me@host/db").into())
     }
 
@@ -104,7 +105,10 @@ fn the_example_config_parses_with_every_optional_setting() {
     assert_eq!(gate.launcher.map(|launcher| launcher.status).as_deref(), Some("due"));
     assert_eq!((config.serve.listen, config.serve.tokens.len()), (ServeSettings::default().listen, 1));
     let amqp = config.amqp.expect("a broker");
-    assert_eq!((amqp.deletions.as_str(), amqp.dead_letters.as_str()), ("job_deletions", "timesweep_dead_letters"));
+    assert_eq!(
+        (amqp.deletions.as_str(), amqp.dead_letters.as_str()),
+        ("job_deletions", "timesweep_dead_letters")
+    );
     assert_eq!(amqp.results.map(|results| results.queue).as_deref(), Some("omotes_task_result_events"));
 }
 

@@ -82,9 +82,9 @@ fn not_let_in(place: &Place, user: &str, error: &Error) -> Problem {
                 .hint("check user and password in [amqp]")
         }
         Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)) => {
-            Problem::usage(format!("`{user}` cannot use the virtual host of {place}"))
-                .because(error)
-                .hint("check the name behind the host in `url` (`/` itself is %2f), and the user's permissions")
+            Problem::usage(format!("`{user}` cannot use the virtual host of {place}")).because(error).hint(
+                "check the name behind the host in `url` (`/` itself is %2f), and the user's permissions",
+            )
         }
         _ => unreachable(place, error),
     }

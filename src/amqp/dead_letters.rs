@@ -55,8 +55,7 @@ impl DeadLetters<'_> {
         headers.insert("x-timesweep-reason".into(), text(reason));
         headers.insert("x-timesweep-queue".into(), text(self.from));
         // A time to live or a user of the original would make the broker drop or refuse it.
-        let mut properties =
-            BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
+        let mut properties = BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(headers);
         if let Some(id) = delivery.properties.message_id() {
             properties = properties.with_message_id(id.clone());
         }

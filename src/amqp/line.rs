@@ -176,14 +176,20 @@ impl Session<'_> {
             .exchange_declare(exchange.into(), ExchangeKind::Direct, plain, FieldTable::default())
             .await?;
         let options = QueueBindOptions::default();
-        self.channel.queue_bind(queue.into(), exchange.into(), queue.into(), options, FieldTable::default()).await
+        self.channel
+            .queue_bind(queue.into(), exchange.into(), queue.into(), options, FieldTable::default())
+            .await
     }
 
     /// Exclusively: who comes later is told, instead of getting every other message.
     async fn take_the_queue(&self) -> Result<Consumer> {
         let alone = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-        let taken =
-            self.channel.basic_consume(self.line.queue.into(), "timesweep".into(), alone, FieldTable::default());
+        let taken = self.channel.basic_consume(
+            self.line.queue.into(),
+            "timesweep".into(),
+            alone,
+            FieldTable::default(),
+        );
         taken.await.map_err(|error| {
             if broker::is_refused(&error) {
                 return self.somebody_else("one of them").because(&error);

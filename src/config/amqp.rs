@@ -83,11 +83,11 @@ fn read_broker(
     secrets: &dyn SecretSource,
 ) -> Result<BrokerSettings> {
     let url = section.read("url", |setting| secret::read_url_of(kind, setting, secrets))?;
-    let url = url
-        .ok_or_else(|| section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_AMQP_URL\" }"))?;
+    let url =
+        url.ok_or_else(|| section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_AMQP_URL\" }"))?;
     let password = section.read("password", |setting| secret::read_secret(setting, password, secrets))?;
-    let ca_file =
-        section.read("ca_file", |setting: &Setting<'_>| absolute_path(setting, "/etc/timesweep/amqp-ca.pem"))?;
+    let ca_file = section
+        .read("ca_file", |setting: &Setting<'_>| absolute_path(setting, "/etc/timesweep/amqp-ca.pem"))?;
     Ok(BrokerSettings { url, password, ca_file })
 }
 
@@ -96,7 +96,11 @@ fn queue(section: &Section<'_>, key: &'static str, default: &str) -> Result<Stri
     let name = section.read(key, |setting| {
         let name = setting.text()?;
         let plain = !name.is_empty() && name.len() <= 255 && !name.contains(char::is_control);
-        if plain { Ok(name.to_owned()) } else { Err(setting.fault(" has to be 1 to 255 letters on one line")) }
+        if plain {
+            Ok(name.to_owned())
+        } else {
+            Err(setting.fault(" has to be 1 to 255 letters on one line"))
+        }
     })?;
     Ok(name.unwrap_or_else(|| default.to_owned()))
 }
@@ -129,7 +133,10 @@ mod tests {
     fn a_url_is_enough() {
         assert!(parse("").expect("settings").is_none());
         let amqp = parse("[amqp]\nurl = { env = \"URL\" }").expect("settings").expect("amqp");
-        assert_eq!((amqp.deletions.as_str(), amqp.dead_letters.as_str()), (DEFAULT_DELETIONS, DEFAULT_DEAD_LETTERS));
+        assert_eq!(
+            (amqp.deletions.as_str(), amqp.dead_letters.as_str()),
+            (DEFAULT_DELETIONS, DEFAULT_DEAD_LETTERS)
+        );
         assert!(amqp.results.is_none());
         assert!(!format!("{amqp:?}").contains("geheim"));
     }

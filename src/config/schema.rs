@@ -133,11 +133,8 @@ pub(super) const AMQP_URL: Known = Known { label: "url", path: "amqp.url", keys:
 pub(super) const AMQP_PASSWORD: Known =
     Known { label: "password", path: "amqp.password", keys: &["env", "file"] };
 
-pub(super) const AMQP_RESULTS: Known = Known {
-    label: "[amqp.results]",
-    path: "amqp.results",
-    keys: &["url", "password", "ca_file", "queue"],
-};
+pub(super) const AMQP_RESULTS: Known =
+    Known { label: "[amqp.results]", path: "amqp.results", keys: &["url", "password", "ca_file", "queue"] };
 
 pub(super) const AMQP_RESULTS_URL: Known =
     Known { label: "url", path: "amqp.results.url", keys: &["env", "file"] };

@@ -70,7 +70,11 @@ fn read_token(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<Token
     let name = name.ok_or_else(|| section.fault("has no `name`").hint("say whose token it is"))?;
     let token = section.read("token", |setting| {
         let token = secret::read_secret(setting, &schema::SERVE_TOKEN, secrets)?;
-        if fits_in_a_header(&token) { Ok(token) } else { Err(setting.fault(UNFIT).hint("openssl rand -hex 32")) }
+        if fits_in_a_header(&token) {
+            Ok(token)
+        } else {
+            Err(setting.fault(UNFIT).hint("openssl rand -hex 32"))
+        }
     })?;
     let token = token.ok_or_else(|| section.fault("has no `token`").hint("add token = { env = \"…\" }"))?;
     let may = section.read("may", |setting| setting.list_of(right))?;
