@@ -38,25 +38,25 @@ pub(super) struct Trouble {
 #[allow(dead_code, reason = "only its description is used")]
 pub(super) enum Troubles {
     #[response(status = 400, content_type = "application/problem+json", description = "Not understood")]
-    NotUnderstood(#[to_schema] Trouble),
+    NotUnderstood(Trouble),
     #[response(
         status = 401,
         content_type = "application/problem+json",
         description = "No token, or one that nobody knows"
     )]
-    WhoAreYou(#[to_schema] Trouble),
+    WhoAreYou(Trouble),
     #[response(
         status = 403,
         content_type = "application/problem+json",
         description = "The token lacks the right"
     )]
-    MayNot(#[to_schema] Trouble),
+    MayNot(Trouble),
     #[response(
         status = 503,
         content_type = "application/problem+json",
         description = "The registry cannot be asked now, or did not answer in time"
     )]
-    NotNow(#[to_schema] Trouble),
+    NotNow(Trouble),
 }
 
 impl Trouble {

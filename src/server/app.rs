@@ -19,7 +19,7 @@ use crate::retention::ownership::Ledger;
 use crate::retention::ownership::event::{Event, Met};
 
 /// How long work that was begun may take after the last connection is closed.
-const FINISHING: Duration = Duration::from_secs(10);
+const FINISHING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
 #[derive(Clone)]
 pub(super) struct App {
@@ -73,5 +73,37 @@ impl App {
         if tokio::time::timeout(FINISHING, self.work.wait()).await.is_err() {
             tracing::warn!("{} requests were not finished in time", self.work.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::registry::memory::Memory;
+    use crate::server::tests::Shown;
+
+    #[tokio::test]
+    async fn work_goes_on_when_its_request_is_given_up() {
+        let shown = Arc::<Shown>::default();
+        let app = App::new(&[], Arc::new(Memory::default()), Arc::default(), shown);
+        let (begun, release) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let is_done = Arc::<AtomicBool>::default();
+        let (says_begun, waits, done) = (Arc::clone(&begun), Arc::clone(&release), Arc::clone(&is_done));
+        let work = app.undropped(async move {
+            says_begun.notify_one();
+            waits.notified().await;
+            done.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        // The request is given up in the middle of it.
+        tokio::select! {
+            _ = work => panic!("it waits"),
+            () = begun.notified() => {}
+        }
+        release.notify_one();
+        app.finish().await;
+        assert!(is_done.load(Ordering::SeqCst), "it was dropped half way");
     }
 }

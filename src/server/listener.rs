@@ -21,16 +21,16 @@ use crate::problem::{Problem, Result};
 
 /// A connection has one request at a time, so this is the limit of requests as well.
 const CONNECTIONS: usize = 256;
-/// For the head of a request, and for a connection that is kept without one.
-const HEAD: Duration = Duration::from_secs(15);
 const HEAD_BYTES: usize = 64 << 10;
-/// How long requests may go on after we were told to end.
-const ENDING: Duration = Duration::from_secs(10);
 /// After an error of the system, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Listener {
     pub address: SocketAddr,
+    /// For the head of a request, and for a connection that is kept without one.
+    pub head: Duration,
+    /// How long requests may go on after we were told to end.
+    pub ending: Duration,
     socket: TcpListener,
 }
 
@@ -43,25 +43,25 @@ impl Listener {
         };
         let socket = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { address, socket })
+        Ok(Self { address, head: Duration::from_secs(15), ending: Duration::from_secs(10), socket })
     }
 
     pub(super) async fn run(self, router: &Router, cancel: &CancellationToken) {
         let (connections, cut) = (TaskTracker::new(), CancellationToken::new());
         let free = Arc::new(Semaphore::new(CONNECTIONS));
         while let Some((stream, place)) = self.next(&free, cancel).await {
-            let (router, cancel, cut) = (router.clone(), cancel.clone(), cut.clone());
+            let (router, cancel, cut, head) = (router.clone(), cancel.clone(), cut.clone(), self.head);
             connections.spawn(async move {
                 tokio::select! {
                     () = cut.cancelled() => {}
-                    () = talk(stream, router, cancel) => {}
+                    () = talk(stream, router, head, cancel) => {}
                 }
                 drop(place);
             });
         }
         drop(self.socket);
         connections.close();
-        if tokio::time::timeout(ENDING, connections.wait()).await.is_err() {
+        if tokio::time::timeout(self.ending, connections.wait()).await.is_err() {
             tracing::warn!("{} connections are cut", connections.len());
             cut.cancel();
             connections.wait().await;
@@ -96,10 +96,10 @@ impl Listener {
     }
 }
 
-async fn talk(stream: TcpStream, router: Router, cancel: CancellationToken) {
+async fn talk(stream: TcpStream, router: Router, head: Duration, cancel: CancellationToken) {
     let service = TowerToHyperService::new(router);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES);
+    http.timer(TokioTimer::new()).header_read_timeout(head).max_buf_size(HEAD_BYTES);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     // How a client leaves is its own concern.
     tokio::select! {

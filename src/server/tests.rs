@@ -7,6 +7,7 @@ mod lists;
 mod tokens;
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::{Client, Method, Response, StatusCode};
@@ -28,14 +29,19 @@ const NOW: i64 = 1_767_225_600_000_000;
 
 /// What a daemon would show.
 #[derive(Default)]
-struct Shown {
+pub(super) struct Shown {
     runs: Mutex<Vec<RunView>>,
     health: Mutex<Health>,
+    asked: AtomicUsize,
 }
 
 #[async_trait]
 impl Insight for Shown {
     async fn runs(&self, before: Option<&str>, limit: usize) -> Result<Vec<RunView>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        if before == Some("hangs") {
+            std::future::pending::<()>().await;
+        }
         if before == Some("broken") {
             return Err(Problem::unreachable("the journal cannot be read").hint("look at its disk"));
         }
@@ -78,7 +84,9 @@ impl World {
         let settings = ServeSettings { listen: ([127, 0, 0, 1], 0).into(), tokens };
         let insight: Arc<dyn Insight> = shown.clone();
         let server = Server::bind(&settings, Arc::new(registry.clone()), Arc::clone(&wake), insight);
-        let server = server.await.expect("a port");
+        let mut server = server.await.expect("a port");
+        server.listener.head = Duration::from_secs(2);
+        server.listener.ending = Duration::from_secs(1);
         let url = format!("http://{}", server.address());
         let running = tokio::spawn(server.run(cancel.clone()));
         Self { url, registry, wake, shown, cancel, running }

@@ -1,5 +1,6 @@
 //! What is too much, too slow, or in the wrong form.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -124,6 +125,33 @@ async fn the_end_waits_for_what_is_being_answered_and_not_for_idlers() {
     world.running.await.expect("it ends");
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     assert!(client.get(format!("{}/health", world.url)).send().await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn who_is_slow_with_a_head_is_cut() {
+    let world = World::new().await;
+    for sent in ["", "GET /health HTTP/1.1\r\nhost: x\r\n"] {
+        let mut stream = connect(&world).await;
+        stream.write_all(sent.as_bytes()).await.expect("it is sent");
+        let cut = tokio::time::timeout(Duration::from_secs(20), rest(&mut stream)).await;
+        assert!(cut.is_ok(), "{sent:?} holds its place for ever");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_holds_the_end_for_a_bounded_time() {
+    let world = World::new().await;
+    let hangs = tokio::spawn(world.request(Method::GET, "/api/v1/runs?cursor=hangs").send());
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while world.shown.asked.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is being answered");
+    world.cancel.cancel();
+    tokio::time::timeout(Duration::from_secs(30), world.running).await.expect("it ends").expect("well");
+    assert!(hangs.await.expect("a task").is_err(), "it was cut");
 }
 
 #[tokio::test]
