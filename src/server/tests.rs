@@ -56,6 +56,7 @@ impl Insight for Shown {
 
 struct World {
     url: String,
+    client: Client,
     registry: Memory,
     wake: Arc<Notify>,
     shown: Arc<Shown>,
@@ -89,7 +90,7 @@ impl World {
         server.listener.ending = Duration::from_secs(1);
         let url = format!("http://{}", server.address());
         let running = tokio::spawn(server.run(cancel.clone()));
-        Self { url, registry, wake, shown, cancel, running }
+        Self { url, client: client(), registry, wake, shown, cancel, running }
     }
 
     async fn ask(&self, method: Method, path: &str) -> Response {
@@ -97,7 +98,7 @@ impl World {
     }
 
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
-        client().request(method, format!("{}{path}", self.url)).bearer_auth(BOTH)
+        self.client.request(method, format!("{}{path}", self.url)).bearer_auth(BOTH)
     }
 
     async fn get(&self, path: &str) -> Value {

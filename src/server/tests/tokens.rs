@@ -5,7 +5,7 @@ use super::*;
 const DELETE: &str = "/job/0191d6a0-0000-7000-8000-000000000000";
 
 async fn ask(world: &World, method: Method, path: &str, authorization: Option<&str>) -> Response {
-    let request = client().request(method, format!("{}{path}", world.url));
+    let request = world.client.request(method, format!("{}{path}", world.url));
     let request = match authorization {
         Some(value) => request.header("authorization", value),
         None => request,

@@ -101,7 +101,7 @@ async fn what_nobody_can_read_lies_among_the_dead_letters_and_the_next_message_c
         assert_eq!(kept.delivery.data, body, "the bytes are those that came");
         let properties = &kept.delivery.properties;
         assert_eq!(*properties.delivery_mode(), Some(2));
-        assert_eq!(properties.message_id().as_ref().map(|id| id.as_str()), Some("its id"));
+        assert_eq!(properties.message_id().as_ref().map(ToString::to_string).as_deref(), Some("its id"));
         let headers = properties.headers().clone().expect("headers");
         let header = |name: &str| match headers.inner().get(name) {
             Some(AMQPValue::LongString(text)) => text.to_string(),

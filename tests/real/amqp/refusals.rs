@@ -29,6 +29,7 @@ async fn a_queue_that_somebody_else_listens_to_is_left_alone() {
     let _other = other.await.expect("a consumer");
     let problem = refused(&broker.settings()).await;
     assert_eq!(problem.kind, Kind::Refused);
+    assert!(problem.sentence.contains("(1 of them)"), "{problem}");
     assert!(
         problem.sentence.starts_with("somebody else takes messages from `job_deletions` on"),
         "{problem}"
