@@ -1,10 +1,11 @@
 //! What keeps the program from listening, in sentences.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::options::{BasicConsumeOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use timesweep::config::AmqpSettings;
+use timesweep::config::{AmqpSettings, ResultsSettings};
 use timesweep::problem::{Kind, Problem};
 use timesweep::registry::memory::Memory;
 use uuid::Uuid;
@@ -97,4 +98,15 @@ async fn a_queue_that_was_declared_otherwise_is_named() {
     );
     assert!(problem.to_string().contains("PRECONDITION_FAILED"), "{problem}");
     assert!(problem.hint.is_some_and(|hint| hint.contains("declared it in another way")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_cannot_be_listened_to_end_both_lines() {
+    let broker = TestBroker::new().await;
+    let mut both = broker.settings();
+    let nowhere = settings(&format!("{}_nowhere", broker.url())).broker;
+    both.results = Some(ResultsSettings { broker: nowhere, queue: "omotes_task_result_events".into() });
+    let problem = tokio::time::timeout(Duration::from_secs(20), refused(&both)).await.expect("it ends");
+    assert_eq!(problem.kind, Kind::Usage, "{problem}");
+    assert!(problem.sentence.contains("_nowhere"), "{problem}");
 }
