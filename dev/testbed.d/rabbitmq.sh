@@ -9,6 +9,8 @@ rabbitmq_url() { echo "amqp://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port
 # Its HTTP interface, for tests that make virtual hosts and users of their own.
 rabbitmq_env() {
     echo "TIMESWEEP_TEST_AMQP_ADMIN_URL=http://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port_of rabbitmq-admin)"
+    echo "TIMESWEEP_TEST_AMQP_TLS_PORT=$(port_of rabbitmq-tls)"
+    echo "TIMESWEEP_TEST_AMQP_CA=$TESTBED_DIR/data/rabbitmq/ca.pem"
 }
 rabbitmq_ports() {
     # Left by an attempt that failed: it would seem to be somebody else's.
@@ -17,6 +19,7 @@ rabbitmq_ports() {
     choose_port rabbitmq-dist 26721
     choose_port rabbitmq-epmd 26722
     choose_port rabbitmq-admin 26723
+    choose_port rabbitmq-tls 26724
 }
 
 rabbitmq_prepare() {
@@ -37,9 +40,30 @@ log.console.level = info
 log.file = false
 management.tcp.ip = 127.0.0.1
 management.tcp.port = 0
+listeners.ssl.default = 0
+ssl_options.certfile = $(inside)/rabbitmq/server.pem
+ssl_options.keyfile = $(inside)/rabbitmq/server.key
 CONF
     chown -R "$(owner_in_root rabbitmq)" "$host.new"
+    rabbitmq_certificates
     mv -T -- "$host.new" "$host"
+}
+
+# A private authority, and a certificate of it for this machine.
+rabbitmq_certificates() {
+    # shellcheck disable=SC2016  # $1 is the folder, inside
+    run_in_root rabbitmq sh -euc '
+        cd "$1"
+        umask 077
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+            -subj "/CN=testbed" -keyout ca.key -out ca.pem
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=localhost" \
+            -keyout server.key -out server.csr
+        printf "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n" >server.ext
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
+            -extfile server.ext -out server.pem
+    ' - "$(inside)/rabbitmq.new" >"$TESTBED_DIR/log/rabbitmq.log" 2>&1 </dev/null \
+        || die "the broker's certificates could not be made" "the end of the output is above" "$TESTBED_DIR/log/rabbitmq.log"
 }
 
 # rabbitmq_environment   NAME=VALUE lines; everything that would otherwise be looked for in /etc,
@@ -75,7 +99,8 @@ rabbitmq_launch() {
     # recorded pid is the server's.)
     mapfile -t environment < <(rabbitmq_environment)
     # Chosen again where it was taken, after the file was written.
-    sed -i "s/^management.tcp.port = .*/management.tcp.port = $(port_of rabbitmq-admin)/" \
+    sed -i -e "s/^management.tcp.port = .*/management.tcp.port = $(port_of rabbitmq-admin)/" \
+        -e "s/^listeners.ssl.default = .*/listeners.ssl.default = 127.0.0.1:$(port_of rabbitmq-tls)/" \
         "$TESTBED_DIR/data/rabbitmq/rabbitmq.conf"
     # epmd listens on 127.0.0.1 because of ERL_EPMD_ADDRESS.
     spawn epmd rabbitmq env "${environment[@]}" epmd -port "$(port_of rabbitmq-epmd)"

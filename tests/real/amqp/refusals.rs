@@ -110,3 +110,21 @@ async fn results_that_cannot_be_listened_to_end_both_lines() {
     assert_eq!(problem.kind, Kind::Usage, "{problem}");
     assert!(problem.sentence.contains("_nowhere"), "{problem}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_trusted_gets_no_password_and_a_private_authority_can_be_named() {
+    let broker = TestBroker::new().await;
+    let [_, _, user, password] = broker.parts();
+    let of_testbed = |name: &str| std::env::var(name).expect(name);
+    let port = of_testbed("TIMESWEEP_TEST_AMQP_TLS_PORT");
+    let mut settings = settings(&format!("amqps://{user}:{password}@127.0.0.1:{port}/{}", broker.vhost));
+    let problem = refused(&settings).await;
+    assert_eq!(problem.kind, Kind::Unreachable, "{problem}");
+    assert!(problem.to_string().contains("UnknownIssuer"), "{problem}");
+    settings.broker.ca_file = Some(of_testbed("TIMESWEEP_TEST_AMQP_CA").into());
+    let listening = Listening::on(&settings, Arc::new(Memory::default())).await;
+    listening.end().await.expect("a quiet end");
+    settings.broker.ca_file = Some("/nonexistent/ca.pem".into());
+    let problem = refused(&settings).await;
+    assert!(problem.sentence.starts_with("`ca_file` /nonexistent/ca.pem cannot be read"), "{problem}");
+}
