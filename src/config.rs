@@ -4,6 +4,7 @@
 //! cannot be built. Every fault is of kind `Usage`, names file and line, and has a way out.
 //! Invariant: secrets are read here, once, and appear in no fault and no `Debug` text.
 
+mod amqp;
 mod disk;
 mod document;
 mod gate;
@@ -13,6 +14,7 @@ mod nearest;
 mod policies;
 mod schema;
 mod secret;
+mod serve;
 mod sessions;
 mod state;
 mod statement;
@@ -37,11 +39,13 @@ use crate::retention::policy::{DropAfter, PolicySource};
 use crate::retention::rules::{PolicyRule, Rules};
 use crate::retention::sessions::SessionRules;
 
+pub use self::amqp::{AmqpSettings, BrokerSettings, ResultsSettings};
 pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
+pub use self::serve::{Right, ServeSettings, TokenSettings};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
 pub use self::statement::{Parameter, Statement};
 pub use self::values::parse_drop_after;
@@ -58,6 +62,9 @@ pub struct Config {
     pub report: ReportSettings,
     /// Who is asked whether a run may work; `None` where nobody is.
     pub gate: Option<GateSettings>,
+    pub serve: ServeSettings,
+    /// The broker whose messages are listened to; `None` where nobody tells by messages.
+    pub amqp: Option<AmqpSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -143,7 +150,9 @@ impl Config {
             store.disk.clone_from(&disk);
         }
         let mail = mail::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate })
+        let serve = serve::read(&top, secrets)?;
+        let amqp = amqp::read(&top, secrets)?;
+        Ok(Self { stores, state, mail, report, gate, serve, amqp })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -170,6 +179,8 @@ impl Config {
             gate: None,
             mail: None,
             report: ReportSettings::default(),
+            serve: ServeSettings::default(),
+            amqp: None,
         })
     }
 

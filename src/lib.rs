@@ -3,6 +3,7 @@
 //! One pipeline: gather → decide → guard → apply → measure → report. `ARCHITECTURE.md` says which
 //! module may use which, and `tests/layering.rs` checks it.
 
+pub mod amqp;
 pub mod cli;
 pub mod config;
 pub mod crash_point;
@@ -13,6 +14,7 @@ pub mod problem;
 pub mod registry;
 pub mod report;
 pub mod retention;
+pub mod server;
 pub mod state;
 pub mod store;
 pub mod sweep;

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, DiskSettings, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
+    Config, DiskSettings, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, ServeSettings, StateSettings,
+    known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
@@ -20,7 +21,9 @@ struct AnySecret;
 
 impl SecretSource for AnySecret {
     fn variable(&self, name: &str) -> Result<SecretString, String> {
-        let scheme = if name.contains("LAUNCHER") { "mysql" } else { "postgres" };
+        let kinds = [("LAUNCHER", "mysql"), ("AMQP", "amqp")];
+        let scheme =
+            kinds.iter().find(|(part, _)| name.contains(part)).map_or("postgres", |(_, scheme)| scheme);
         Ok(format!("{scheme}://me@host/db").into())
     }
 
@@ -85,7 +88,8 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert_eq!(store.disk, DiskSettings::default());
     assert!(store.sessions.roles.is_empty());
     assert_eq!(config.state, StateSettings::default());
-    assert!(config.gate.is_none());
+    assert!(config.gate.is_none() && config.amqp.is_none());
+    assert!(config.serve.tokens.is_empty() && config.serve.listen.ip().is_loopback());
 }
 
 #[test]
@@ -99,6 +103,13 @@ fn the_example_config_parses_with_every_optional_setting() {
     let gate = config.gate.expect("a gate");
     assert_eq!((gate.ticket.prefix.as_str(), gate.window.zone.iana_name()), ("timesweep", Some("UTC")));
     assert_eq!(gate.launcher.map(|launcher| launcher.status).as_deref(), Some("due"));
+    assert_eq!((config.serve.listen, config.serve.tokens.len()), (ServeSettings::default().listen, 1));
+    let amqp = config.amqp.expect("a broker");
+    assert_eq!(
+        (amqp.deletions.as_str(), amqp.dead_letters.as_str()),
+        ("job_deletions", "timesweep_dead_letters")
+    );
+    assert_eq!(amqp.results.map(|results| results.queue).as_deref(), Some("omotes_task_result_events"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod real {
 
     mod activity;
     mod aggregates;
+    mod amqp;
     mod at_work;
     mod catalog_layouts;
     mod cli;

@@ -6,12 +6,20 @@ RABBITMQ_NODE=timesweep@localhost
 
 rabbitmq_url_name() { echo TIMESWEEP_TEST_AMQP_URL; }
 rabbitmq_url() { echo "amqp://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port_of rabbitmq)/%2f"; }
+# Its HTTP interface, for tests that make virtual hosts and users of their own.
+rabbitmq_env() {
+    echo "TIMESWEEP_TEST_AMQP_ADMIN_URL=http://timesweep:$(password_of rabbitmq)@127.0.0.1:$(port_of rabbitmq-admin)"
+    echo "TIMESWEEP_TEST_AMQP_TLS_PORT=$(port_of rabbitmq-tls)"
+    echo "TIMESWEEP_TEST_AMQP_CA=$TESTBED_DIR/data/rabbitmq/ca.pem"
+}
 rabbitmq_ports() {
     # Left by an attempt that failed: it would seem to be somebody else's.
     stop_recorded epmd
     choose_port rabbitmq 26720
     choose_port rabbitmq-dist 26721
     choose_port rabbitmq-epmd 26722
+    choose_port rabbitmq-admin 26723
+    choose_port rabbitmq-tls 26724
 }
 
 rabbitmq_prepare() {
@@ -22,7 +30,7 @@ rabbitmq_prepare() {
     make_dir 0700 "$host.new/home"
     write_line "$host.new/home/.erlang.cookie" "$(password_of rabbitmq-cookie)"
     chmod 0400 -- "$host.new/home/.erlang.cookie"
-    echo '[].' >"$host.new/enabled_plugins"
+    echo '[rabbitmq_management].' >"$host.new/enabled_plugins"
     (umask 077; cat >"$host.new/rabbitmq.conf") <<CONF
 default_user = timesweep
 default_pass = $(password_of rabbitmq)
@@ -30,9 +38,32 @@ loopback_users.timesweep = true
 log.console = true
 log.console.level = info
 log.file = false
+management.tcp.ip = 127.0.0.1
+management.tcp.port = 0
+listeners.ssl.default = 0
+ssl_options.certfile = $(inside)/rabbitmq/server.pem
+ssl_options.keyfile = $(inside)/rabbitmq/server.key
 CONF
     chown -R "$(owner_in_root rabbitmq)" "$host.new"
+    rabbitmq_certificates
     mv -T -- "$host.new" "$host"
+}
+
+# A private authority, and a certificate of it for this machine.
+rabbitmq_certificates() {
+    # shellcheck disable=SC2016  # $1 is the folder, inside
+    run_in_root rabbitmq sh -euc '
+        cd "$1"
+        umask 077
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+            -subj "/CN=testbed" -keyout ca.key -out ca.pem
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=localhost" \
+            -keyout server.key -out server.csr
+        printf "subjectAltName=DNS:localhost,IP:127.0.0.1\nbasicConstraints=CA:FALSE\n" >server.ext
+        openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 \
+            -extfile server.ext -out server.pem
+    ' - "$(inside)/rabbitmq.new" >"$TESTBED_DIR/log/rabbitmq.log" 2>&1 </dev/null \
+        || die "the broker's certificates could not be made" "the end of the output is above" "$TESTBED_DIR/log/rabbitmq.log"
 }
 
 # rabbitmq_environment   NAME=VALUE lines; everything that would otherwise be looked for in /etc,
@@ -67,6 +98,10 @@ rabbitmq_launch() {
     # (RUNNING_UNDER_SYSTEMD means: become the server instead of watching over it, so that the
     # recorded pid is the server's.)
     mapfile -t environment < <(rabbitmq_environment)
+    # Chosen again where it was taken, after the file was written.
+    sed -i -e "s/^management.tcp.port = .*/management.tcp.port = $(port_of rabbitmq-admin)/" \
+        -e "s/^listeners.ssl.default = .*/listeners.ssl.default = 127.0.0.1:$(port_of rabbitmq-tls)/" \
+        "$TESTBED_DIR/data/rabbitmq/rabbitmq.conf"
     # epmd listens on 127.0.0.1 because of ERL_EPMD_ADDRESS.
     spawn epmd rabbitmq env "${environment[@]}" epmd -port "$(port_of rabbitmq-epmd)"
     wait_until 10 epmd_ready_or_dead || true

@@ -28,6 +28,8 @@ pub(super) const TOP: Known = Known {
         "disk",
         "mail",
         "report",
+        "serve",
+        "amqp",
     ],
 };
 
@@ -112,6 +114,34 @@ pub(super) const LAUNCHER_PASSWORD: Known =
 pub(super) const TICKET: Known =
     Known { label: "[gate.ticket]", path: "gate.ticket", keys: &["folder", "prefix"] };
 
+pub(super) const SERVE: Known = Known { label: "[serve]", path: "serve", keys: &["listen", "tokens"] };
+
+pub(super) const SERVE_TOKENS: Known =
+    Known { label: "[[serve.tokens]]", path: "serve.tokens", keys: &["name", "token", "may"] };
+
+pub(super) const SERVE_TOKEN: Known =
+    Known { label: "token", path: "serve.tokens.token", keys: &["env", "file"] };
+
+pub(super) const AMQP: Known = Known {
+    label: "[amqp]",
+    path: "amqp",
+    keys: &["url", "password", "ca_file", "deletions", "dead_letters", "results"],
+};
+
+pub(super) const AMQP_URL: Known = Known { label: "url", path: "amqp.url", keys: &["env", "file"] };
+
+pub(super) const AMQP_PASSWORD: Known =
+    Known { label: "password", path: "amqp.password", keys: &["env", "file"] };
+
+pub(super) const AMQP_RESULTS: Known =
+    Known { label: "[amqp.results]", path: "amqp.results", keys: &["url", "password", "ca_file", "queue"] };
+
+pub(super) const AMQP_RESULTS_URL: Known =
+    Known { label: "url", path: "amqp.results.url", keys: &["env", "file"] };
+
+pub(super) const AMQP_RESULTS_PASSWORD: Known =
+    Known { label: "password", path: "amqp.results.password", keys: &["env", "file"] };
+
 const SECTIONS: &[Known] = &[
     STATE,
     STORE,
@@ -132,6 +162,15 @@ const SECTIONS: &[Known] = &[
     MAIL_PASSWORD,
     REPORT,
     DISK,
+    SERVE,
+    SERVE_TOKENS,
+    SERVE_TOKEN,
+    AMQP,
+    AMQP_URL,
+    AMQP_PASSWORD,
+    AMQP_RESULTS,
+    AMQP_RESULTS_URL,
+    AMQP_RESULTS_PASSWORD,
 ];
 
 pub(super) const DISK: Known =

@@ -35,16 +35,16 @@ impl SecretSource for Machine {
     }
 }
 
-/// What differs between the URL of a store and that of a launcher.
-struct UrlKind {
-    known: &'static schema::Known,
-    schemes: [&'static str; 2],
-    no_url: &'static str,
-    example: &'static str,
+/// What differs between the URLs of a store, a launcher and a broker.
+pub(super) struct UrlKind {
+    pub known: &'static schema::Known,
+    pub schemes: [&'static str; 2],
+    pub no_url: &'static str,
+    pub example: &'static str,
     /// Where else its password may be.
-    elsewhere: &'static str,
+    pub elsewhere: &'static str,
     /// What may stand behind its `?`; empty where somebody else looks.
-    parameters: &'static [&'static str],
+    pub parameters: &'static [&'static str],
 }
 
 const POSTGRES: UrlKind = UrlKind {
@@ -97,7 +97,7 @@ pub(super) fn read_launcher_url(
     read_url_of(&MYSQL, setting, secrets)
 }
 
-fn read_url_of(
+pub(super) fn read_url_of(
     kind: &UrlKind,
     setting: &Setting<'_>,
     secrets: &dyn SecretSource,

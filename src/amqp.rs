@@ -1,0 +1,60 @@
+//! Messages as a way in: deletions of jobs, and results of tasks where somebody tells them.
+//!
+//! What comes is written into the registry and wakes the loop; nothing here sees a store. Invariant: a
+//! message is acknowledged after its event is committed, or after it is safe among the dead letters,
+//! never before: whatever breaks in between, it comes again, and coming again changes nothing.
+
+mod broker;
+mod counters;
+mod dead_letters;
+pub mod esdl;
+mod line;
+mod reading;
+pub mod wire;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::AmqpSettings;
+use crate::problem::Result;
+use crate::registry::Registry;
+
+pub use self::counters::{Counters, LineCounters};
+use self::line::Line;
+use self::reading::Kind;
+
+/// Listens until it is told to end, or fails at the start: what does not work then is a matter of the
+/// settings. What breaks off later is taken up again, for ever.
+pub async fn consume(
+    settings: &AmqpSettings,
+    registry: Arc<dyn Registry>,
+    wake: Arc<Notify>,
+    counters: Arc<Counters>,
+    cancel: CancellationToken,
+) -> Result<()> {
+    // One line that fails ends the other, after the batch that it has in hand.
+    let both = cancel.child_token();
+    let line = |kind, broker, queue, counters| Line {
+        kind,
+        broker,
+        queue,
+        dead_letters: &settings.dead_letters,
+        registry: registry.as_ref(),
+        wake: &wake,
+        counters,
+    };
+    let deletions = line(Kind::Deletions, &settings.broker, &settings.deletions, &counters.deletions);
+    let results = settings
+        .results
+        .as_ref()
+        .map(|results| line(Kind::Results, &results.broker, &results.queue, &counters.results));
+    let (deletions, results) = tokio::join!(deletions.listen(&both), async {
+        match results {
+            Some(results) => results.listen(&both).await,
+            None => Ok(()),
+        }
+    });
+    deletions.and(results)
+}

@@ -1,0 +1,119 @@
+//! The connection to a broker, and what its errors mean for people.
+//!
+//! Invariant: no sentence repeats a password: a place is the host, the port and the virtual host.
+
+use std::time::Duration;
+
+use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
+use lapin::tcp::OwnedTLSConfig;
+use lapin::uri::AMQPUri;
+use lapin::{Connection, ConnectionProperties, Error, ErrorKind};
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use crate::config::BrokerSettings;
+use crate::problem::{Problem, Result};
+
+/// From the first packet to the open virtual host.
+const CONNECTING: Duration = Duration::from_secs(15);
+/// A broker that is silent for twice as long (in seconds) is gone.
+const HEARTBEAT: u16 = 20;
+const SAYING_GOODBYE: Duration = Duration::from_secs(2);
+
+/// `host:5672/virtual_host`, for sentences.
+#[derive(Debug, Clone)]
+pub(super) struct Place(String);
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(super) async fn connect(settings: &BrokerSettings) -> Result<(Connection, Place)> {
+    let uri = address(settings)?;
+    let place = Place(format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost));
+    let user = uri.authority.userinfo.username.clone();
+    let name = format!("timesweep {}", env!("CARGO_PKG_VERSION"));
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
+    let runtime = lapin::runtime::default_runtime().map_err(|error| unreachable(&place, &error))?;
+    let connecting = Connection::connect_uri_with_config(uri, properties, trust(settings)?, runtime);
+    match timeout(CONNECTING, connecting).await {
+        Ok(Ok(connection)) => Ok((connection, place)),
+        Ok(Err(error)) => Err(not_let_in(&place, &user, &error)),
+        Err(_) => Err(Problem::unreachable(format!(
+            "the broker {place} did not answer within {} s",
+            CONNECTING.as_secs()
+        ))),
+    }
+}
+
+/// The broker gives back at once what is not acknowledged.
+pub(super) async fn say_goodbye(connection: Connection) {
+    let _ = timeout(SAYING_GOODBYE, connection.close(200, "timesweep ends".into())).await;
+}
+
+fn address(settings: &BrokerSettings) -> Result<AMQPUri> {
+    // The parser's own words could repeat a part of a password.
+    let mut uri: AMQPUri = settings.url.expose_secret().parse().map_err(|_| {
+        Problem::usage("the `url` of [amqp] is not an AMQP address")
+            .hint("write amqp://user@host:5672/virtual_host")
+    })?;
+    if let Some(password) = &settings.password {
+        password.expose_secret().clone_into(&mut uri.authority.userinfo.password);
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    Ok(uri)
+}
+
+fn trust(settings: &BrokerSettings) -> Result<OwnedTLSConfig> {
+    let Some(path) = &settings.ca_file else { return Ok(OwnedTLSConfig::default()) };
+    let certificates = std::fs::read_to_string(path).map_err(|error| {
+        Problem::usage(format!("`ca_file` {} cannot be read", path.display())).because(&error)
+    })?;
+    Ok(OwnedTLSConfig { cert_chain: Some(certificates), ..OwnedTLSConfig::default() })
+}
+
+fn not_let_in(place: &Place, user: &str, error: &Error) -> Problem {
+    match said_by_the_broker(error) {
+        Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+            Problem::usage(format!("the broker {place} does not let `{user}` in"))
+                .because(error)
+                .hint("check user and password in [amqp]")
+        }
+        Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)) => {
+            Problem::usage(format!("`{user}` cannot use the virtual host of {place}")).because(error).hint(
+                "check the name behind the host in `url` (`/` itself is %2f), and the user's permissions",
+            )
+        }
+        _ => unreachable(place, error),
+    }
+}
+
+fn unreachable(place: &Place, error: &Error) -> Problem {
+    Problem::unreachable(format!("the broker {place} cannot be reached")).because(error)
+}
+
+/// An error of something that was tried on an open connection, `doing` in the present tense.
+pub(super) fn failed(doing: &str, place: &Place, error: &Error) -> Problem {
+    let problem = Problem::unreachable(format!("cannot {doing} on the broker {place}")).because(error);
+    match said_by_the_broker(error) {
+        Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => problem
+            .hint("somebody declared it in another way; delete it there, or name another one in [amqp]"),
+        Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+            problem.hint("grant the user configure, write and read permissions on this virtual host")
+        }
+        _ => problem,
+    }
+}
+
+pub(super) fn is_refused(error: &Error) -> bool {
+    said_by_the_broker(error) == Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED))
+}
+
+fn said_by_the_broker(error: &Error) -> Option<AMQPErrorKind> {
+    match error.kind() {
+        ErrorKind::ProtocolError(said) => Some(said.kind().clone()),
+        _ => None,
+    }
+}

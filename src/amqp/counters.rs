@@ -1,0 +1,72 @@
+//! What the lines of the broker have done, for metrics and for the page of health.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub deletions: LineCounters,
+    pub results: LineCounters,
+}
+
+/// Of one queue, since the start.
+#[derive(Debug, Default)]
+pub struct LineCounters {
+    /// Events that are committed; a message that came twice counts twice.
+    recorded: AtomicU64,
+    batches: AtomicU64,
+    /// Messages that nobody can read, now in the queue for dead letters.
+    dead_letters: AtomicU64,
+    interruptions: AtomicU64,
+    listens: AtomicBool,
+    trouble: Mutex<Option<String>>,
+}
+
+impl LineCounters {
+    pub fn recorded(&self) -> u64 {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    pub fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
+    pub fn dead_letters(&self) -> u64 {
+        self.dead_letters.load(Ordering::Relaxed)
+    }
+
+    /// How often the line broke off and was taken up again.
+    pub fn interruptions(&self) -> u64 {
+        self.interruptions.load(Ordering::Relaxed)
+    }
+
+    /// Whether messages can come in at this moment.
+    pub fn listens(&self) -> bool {
+        self.listens.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing comes in, while that is so.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn begun(&self) {
+        self.listens.store(true, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn ended(&self) {
+        self.listens.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn interrupted(&self, why: &str) {
+        self.interruptions.fetch_add(1, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    pub(super) fn batch_done(&self, recorded: usize, dead_letters: usize) {
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.recorded.fetch_add(recorded as u64, Ordering::Relaxed);
+        self.dead_letters.fetch_add(dead_letters as u64, Ordering::Relaxed);
+    }
+}

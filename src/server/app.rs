@@ -1,0 +1,109 @@
+//! What every handler works with.
+//!
+//! Invariant: work on the registry is a task of its own, which goes on when its request is given up: a
+//! database transaction that is dropped half way would poison the connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use super::Insight;
+use super::answer::Trouble;
+use super::guard::Tokens;
+use crate::config::TokenSettings;
+use crate::problem::Result;
+use crate::registry::Registry;
+use crate::retention::ownership::Ledger;
+use crate::retention::ownership::event::{Event, Met};
+
+/// How long work that was begun may take after the last connection is closed.
+const FINISHING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+
+#[derive(Clone)]
+pub(super) struct App {
+    pub tokens: Arc<Tokens>,
+    pub insight: Arc<dyn Insight>,
+    registry: Arc<dyn Registry>,
+    wake: Arc<Notify>,
+    work: TaskTracker,
+}
+
+impl App {
+    pub(super) fn new(
+        tokens: &[TokenSettings],
+        registry: Arc<dyn Registry>,
+        wake: Arc<Notify>,
+        insight: Arc<dyn Insight>,
+    ) -> Self {
+        Self { tokens: Arc::new(Tokens::new(tokens)), insight, registry, wake, work: TaskTracker::new() }
+    }
+
+    /// Writes one event and wakes the loop.
+    pub(super) async fn record(&self, event: Event) -> Result<Met, Trouble> {
+        let (registry, wake) = (Arc::clone(&self.registry), Arc::clone(&self.wake));
+        self.undropped(async move {
+            let now = registry.now().await?;
+            let met = registry.record(&[event], now).await?.pop().unwrap_or_default();
+            wake.notify_one();
+            Ok(met)
+        })
+        .await
+    }
+
+    /// Everything that is known, and when.
+    pub(super) async fn ledger(&self) -> Result<(Ledger, i64), Trouble> {
+        let registry = Arc::clone(&self.registry);
+        self.undropped(async move { Ok((registry.ledger().await?, registry.now().await?)) }).await
+    }
+
+    pub(super) async fn undropped<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T, Trouble> {
+        match self.work.spawn(work).await {
+            Ok(done) => done.map_err(Trouble::from),
+            Err(_) => Err(Trouble::internal()),
+        }
+    }
+
+    pub(super) async fn finish(&self) {
+        self.work.close();
+        if tokio::time::timeout(FINISHING, self.work.wait()).await.is_err() {
+            tracing::warn!("{} requests were not finished in time", self.work.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::registry::memory::Memory;
+    use crate::server::tests::Shown;
+
+    #[tokio::test]
+    async fn work_goes_on_when_its_request_is_given_up() {
+        let shown = Arc::<Shown>::default();
+        let app = App::new(&[], Arc::new(Memory::default()), Arc::default(), shown);
+        let (begun, release) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+        let is_done = Arc::<AtomicBool>::default();
+        let (says_begun, waits, done) = (Arc::clone(&begun), Arc::clone(&release), Arc::clone(&is_done));
+        let work = app.undropped(async move {
+            says_begun.notify_one();
+            waits.notified().await;
+            done.store(true, Ordering::SeqCst);
+            Ok(())
+        });
+        // The request is given up in the middle of it.
+        tokio::select! {
+            _ = work => panic!("it waits"),
+            () = begun.notified() => {}
+        }
+        release.notify_one();
+        app.finish().await;
+        assert!(is_done.load(Ordering::SeqCst), "it was dropped half way");
+    }
+}

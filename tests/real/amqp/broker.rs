@@ -1,0 +1,178 @@
+//! A virtual host of its own for every test, and a program that listens there.
+
+use std::sync::Arc;
+
+use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use prost::Message;
+use timesweep::amqp::wire::JobDelete;
+use timesweep::amqp::{Counters, consume};
+use timesweep::config::{AmqpSettings, BrokerSettings};
+use timesweep::problem::Result;
+use timesweep::registry::Registry;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::real::support::eventually;
+
+fn server() -> String {
+    std::env::var("TIMESWEEP_TEST_AMQP_URL")
+        .expect("TIMESWEEP_TEST_AMQP_URL is not set; start the tests with dev/test")
+}
+
+fn admin(path: &str) -> String {
+    let admin =
+        std::env::var("TIMESWEEP_TEST_AMQP_ADMIN_URL").expect("TIMESWEEP_TEST_AMQP_ADMIN_URL is not set");
+    format!("{admin}/api/{path}")
+}
+
+fn http() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
+pub struct TestBroker {
+    pub vhost: String,
+}
+
+impl TestBroker {
+    pub async fn new() -> Self {
+        let vhost = format!("test_{}", Uuid::now_v7().simple());
+        let answer = http().put(admin(&format!("vhosts/{vhost}"))).send().await.expect("the broker answers");
+        assert!(answer.status().is_success(), "{answer:?}");
+        Self { vhost }
+    }
+
+    pub fn url(&self) -> String {
+        let server = server();
+        let (base, _) = server.rsplit_once('/').expect("the url ends in /vhost");
+        format!("{base}/{}", self.vhost)
+    }
+
+    /// Host, port, user and password, as the Python side takes them.
+    pub fn parts(&self) -> [String; 4] {
+        let url: lapin::uri::AMQPUri = self.url().parse().expect("a url");
+        let login = url.authority.userinfo;
+        [url.authority.host, url.authority.port.to_string(), login.username, login.password]
+    }
+
+    pub fn settings(&self) -> AmqpSettings {
+        settings(&self.url())
+    }
+
+    pub async fn connect(&self) -> Connection {
+        Connection::connect(&self.url(), ConnectionProperties::default()).await.expect("the broker answers")
+    }
+
+    pub async fn channel(&self) -> (Connection, Channel) {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.expect("a channel");
+        channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+        (connection, channel)
+    }
+
+    /// Messages that wait in a queue; those in somebody's hands do not count.
+    pub async fn waiting(&self, queue: &str) -> u32 {
+        let (_connection, channel) = self.channel().await;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare(queue.into(), passive, FieldTable::default()).await;
+        queue.map_or(0, |queue| queue.message_count())
+    }
+
+    pub async fn publish(&self, queue: &str, bodies: &[Vec<u8>]) {
+        let (_connection, channel) = self.channel().await;
+        durable(&channel, queue).await;
+        publish_on(&channel, queue, bodies).await;
+    }
+
+    /// Takes one message out of a queue.
+    pub async fn take(&self, queue: &str) -> lapin::message::BasicGetMessage {
+        let (_connection, channel) = self.channel().await;
+        let options = BasicGetOptions { no_ack: true };
+        channel.basic_get(queue.into(), options).await.expect("the queue").expect("a message")
+    }
+}
+
+impl Drop for TestBroker {
+    fn drop(&mut self) {
+        let path = admin(&format!("vhosts/{}", self.vhost));
+        let remove = move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let _ = runtime.block_on(async { http().delete(path).send().await });
+        };
+        let _ = std::thread::spawn(remove).join();
+    }
+}
+
+pub fn settings(url: &str) -> AmqpSettings {
+    AmqpSettings {
+        broker: BrokerSettings { url: url.into(), password: None, ca_file: None },
+        deletions: "job_deletions".into(),
+        dead_letters: "timesweep_dead_letters".into(),
+        results: None,
+    }
+}
+
+pub async fn durable(channel: &Channel, queue: &str) {
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), durable, FieldTable::default()).await.expect("a queue");
+}
+
+pub async fn publish_on(channel: &Channel, queue: &str, bodies: &[Vec<u8>]) {
+    let mut confirmations = Vec::new();
+    for body in bodies {
+        let persistent = BasicProperties::default().with_delivery_mode(2).with_message_id("its id".into());
+        let published =
+            channel.basic_publish("".into(), queue.into(), BasicPublishOptions::default(), body, persistent);
+        confirmations.push(published.await.expect("it is sent"));
+    }
+    for confirmation in confirmations {
+        assert!(confirmation.await.expect("an answer").is_ack());
+    }
+}
+
+pub fn deletion(job: Uuid) -> Vec<u8> {
+    JobDelete { uuid: job.to_string() }.encode_to_vec()
+}
+
+pub fn jobs(count: usize) -> Vec<Uuid> {
+    (0..count).map(|_| Uuid::now_v7()).collect()
+}
+
+/// A program that listens.
+pub struct Listening {
+    pub wake: Arc<Notify>,
+    pub counters: Arc<Counters>,
+    pub cancel: CancellationToken,
+    task: JoinHandle<Result<()>>,
+}
+
+impl Listening {
+    pub async fn on(settings: &AmqpSettings, registry: Arc<dyn Registry>) -> Self {
+        let listening = Self::starting(settings, registry);
+        let counters = &listening.counters;
+        eventually("the program listens", async || counters.deletions.listens()).await;
+        listening
+    }
+
+    pub fn starting(settings: &AmqpSettings, registry: Arc<dyn Registry>) -> Self {
+        let (wake, counters, cancel) = (Arc::default(), Arc::default(), CancellationToken::new());
+        let (wake_it, count, until) = (Arc::clone(&wake), Arc::clone(&counters), cancel.clone());
+        let settings = settings.clone();
+        let task = tokio::spawn(async move { consume(&settings, registry, wake_it, count, until).await });
+        Self { wake, counters, cancel, task }
+    }
+
+    pub async fn end(self) -> Result<()> {
+        self.cancel.cancel();
+        self.task.await.expect("the program ends")
+    }
+
+    pub async fn fails(self) -> timesweep::problem::Problem {
+        self.task.await.expect("the program ends").expect_err("a problem")
+    }
+}
