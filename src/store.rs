@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::config::{StoreConfig, StoreKind};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::retention::facts::{Blocker, StoreFacts};
 use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
@@ -17,6 +17,9 @@ use crate::retention::name::DatasetName;
 use crate::retention::sessions::{How, SessionFacts};
 use crate::retention::time_axis::TimeKind;
 
+use self::owned::OwnedStore;
+
+pub mod influx;
 pub mod memory;
 pub mod owned;
 pub mod postgres;
@@ -26,6 +29,22 @@ pub mod timescale;
 pub fn open(config: &StoreConfig) -> Result<Arc<dyn Driver>> {
     match config.kind {
         StoreKind::Timescale => Ok(Arc::new(timescale::Timescale::new(config)?)),
+        kind @ (StoreKind::InfluxDb | StoreKind::Schemas) => Err(Problem::usage(format!(
+            "store {} is of kind {kind}, which is not for dropping by age",
+            config.name
+        ))),
+    }
+}
+
+/// Builds the store of owned data that a store's `kind` asks for.
+pub fn open_owned(config: &StoreConfig) -> Result<Arc<dyn OwnedStore>> {
+    match config.kind {
+        StoreKind::InfluxDb => Ok(Arc::new(influx::InfluxDb::new(config)?)),
+        kind @ (StoreKind::Timescale | StoreKind::Schemas) => Err(Problem::usage(format!(
+            "store {} is of kind {kind}, whose data belongs to no jobs",
+            config.name
+        ))
+        .hint("owned data is in a store of kind \"influxdb\" or \"schemas\"")),
     }
 }
 

@@ -46,6 +46,10 @@ pub(super) const STORE: Known = Known {
         "attempts",
         "take_over_native_policies",
         "sessions",
+        "never",
+        "user",
+        "ca_file",
+        "drop_pause",
     ],
 };
 

@@ -84,6 +84,29 @@ const MYSQL: UrlKind = UrlKind {
     parameters: &[],
 };
 
+const INFLUX: UrlKind = UrlKind {
+    known: &schema::URL,
+    schemes: ["http://", "https://"],
+    no_url: " is not an http:// or https:// URL",
+    example: "write http://host:8086",
+    elsewhere: "together with `user`",
+    parameters: &[],
+};
+
+/// The `url` of an InfluxDB: only where it is. A login in it would reach logs of servers in between.
+pub(super) fn read_influx_url(
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    let url = read_url_of(&INFLUX, setting, secrets)?;
+    if url.expose_secret().contains(['@', '?', '#']) {
+        return Err(setting
+            .fault(" has more than a host, a port and a path")
+            .hint("write http://host:8086, and the login as `user` and `password`"));
+    }
+    Ok(url)
+}
+
 /// The `url` of a store: named, or plain text without a password.
 pub(super) fn read_url(setting: &Setting<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
     read_url_of(&POSTGRES, setting, secrets)

@@ -1,0 +1,53 @@
+//! InfluxDB 1.x: every result in a database of its own, which goes whole.
+//!
+//! Three calls over HTTP are all there is to it: ask for names and write counters, drop, ask again. What
+//! the server cannot show, when a database was last written, is told as the latest instant that is
+//! possible (`last_write.rs`). Invariant: no statement holds a name that is not quoted, no answer counts
+//! that is not whole, and `_internal` and what the configuration lists are never named in a drop.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::StoreConfig;
+use crate::problem::Result;
+use crate::retention::ownership::OwnedName;
+
+use self::client::Client;
+use self::last_write::Memory;
+use self::turn::Turn;
+
+mod answer;
+mod client;
+mod last_write;
+mod name;
+mod owned;
+mod snapshot;
+mod turn;
+
+/// The server's own database.
+const INTERNAL: &str = "_internal";
+
+pub struct InfluxDb {
+    client: Client,
+    never: Vec<String>,
+    memory: Mutex<Memory>,
+    turn: Turn,
+}
+
+impl InfluxDb {
+    pub fn new(config: &StoreConfig) -> Result<Self> {
+        Ok(Self {
+            client: Client::new(config)?,
+            never: config.never.clone(),
+            memory: Mutex::default(),
+            turn: Turn::new(config.influx.drop_pause),
+        })
+    }
+
+    fn may_touch(&self, name: &OwnedName) -> bool {
+        name.0 != INTERNAL && !self.never.contains(&name.0)
+    }
+
+    fn memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
+        work(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
