@@ -23,6 +23,7 @@ pub mod influx;
 pub mod memory;
 pub mod owned;
 pub mod postgres;
+pub mod schema;
 pub mod timescale;
 
 /// Builds the driver that a store's `kind` asks for.
@@ -40,7 +41,8 @@ pub fn open(config: &StoreConfig) -> Result<Arc<dyn Driver>> {
 pub fn open_owned(config: &StoreConfig) -> Result<Arc<dyn OwnedStore>> {
     match config.kind {
         StoreKind::InfluxDb => Ok(Arc::new(influx::InfluxDb::new(config)?)),
-        kind @ (StoreKind::Timescale | StoreKind::Schemas) => Err(Problem::usage(format!(
+        StoreKind::Schemas => Ok(Arc::new(schema::Schemas::new(config)?)),
+        kind @ StoreKind::Timescale => Err(Problem::usage(format!(
             "store {} is of kind {kind}, whose data belongs to no jobs",
             config.name
         ))

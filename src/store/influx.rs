@@ -11,8 +11,9 @@ use crate::config::StoreConfig;
 use crate::problem::Result;
 use crate::retention::ownership::OwnedName;
 
+use super::owned::changes::Changes;
+
 use self::client::Client;
-use self::last_write::Memory;
 use self::turn::Turn;
 
 mod answer;
@@ -29,7 +30,7 @@ const INTERNAL: &str = "_internal";
 pub struct InfluxDb {
     client: Client,
     never: Vec<String>,
-    memory: Mutex<Memory>,
+    changes: Mutex<Changes>,
     turn: Turn,
 }
 
@@ -38,7 +39,7 @@ impl InfluxDb {
         Ok(Self {
             client: Client::new(config)?,
             never: config.never.clone(),
-            memory: Mutex::default(),
+            changes: Mutex::default(),
             turn: Turn::new(config.influx.drop_pause),
         })
     }
@@ -47,7 +48,7 @@ impl InfluxDb {
         name.0 != INTERNAL && !self.never.contains(&name.0)
     }
 
-    fn memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> T {
-        work(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with_changes<T>(&self, work: impl FnOnce(&mut Changes) -> T) -> T {
+        work(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -22,7 +22,7 @@ impl OwnedStore for InfluxDb {
 
     async fn list(&self) -> Result<Vec<ListedDataset>> {
         let snapshot = snapshot::read(&self.client).await?;
-        let samples = if self.memory(|memory| memory.wants_samples(&snapshot)) {
+        let samples = if self.with_changes(|changes| last_write::wants_samples(changes, &snapshot)) {
             last_write::samples(&self.client, snapshot.started).await
         } else {
             Samples::new()
@@ -62,12 +62,12 @@ impl OwnedStore for InfluxDb {
 
 impl InfluxDb {
     fn listed(&self, snapshot: &Snapshot, samples: &Samples) -> Vec<ListedDataset> {
-        self.memory(|memory| {
-            memory.learn(snapshot, samples);
+        self.with_changes(|changes| {
+            last_write::learn(changes, snapshot, samples);
             let ours = snapshot.databases.iter().filter(|name| self.may_touch(name));
             ours.map(|name| ListedDataset {
                 name: name.clone(),
-                last_change: memory.last_write(name),
+                last_change: changes.last(name),
                 bytes: bytes(snapshot, name),
             })
             .collect()
