@@ -30,10 +30,12 @@ pub mod timescale;
 pub fn open(config: &StoreConfig) -> Result<Arc<dyn Driver>> {
     match config.kind {
         StoreKind::Timescale => Ok(Arc::new(timescale::Timescale::new(config)?)),
-        kind @ (StoreKind::InfluxDb | StoreKind::Schemas) => Err(Problem::usage(format!(
-            "store {} is of kind {kind}, which is not for dropping by age",
+        StoreKind::InfluxDb => Ok(Arc::new(influx::InfluxDb::new(config)?)),
+        kind @ StoreKind::Schemas => Err(Problem::usage(format!(
+            "store {} is of kind {kind}, whose data does not go by age",
             config.name
-        ))),
+        ))
+        .hint("for chunks of hypertables in the same database add a store of kind \"timescale\"")),
     }
 }
 

@@ -4,6 +4,8 @@
 //! The tests in `contract.rs` know no store; each runs once per ground. What only one kind of store can meet
 //! is in the file of that store.
 
+#[path = "real/own_influx.rs"]
+mod own_influx;
 #[path = "real/support.rs"]
 #[allow(dead_code, reason = "the tests in real.rs use all of it")]
 mod support;

@@ -5,7 +5,7 @@
 //! possible (`last_write.rs`). Invariant: no statement holds a name that is not quoted, no answer counts
 //! that is not whole, and `_internal` and what the configuration lists are never named in a drop.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::StoreConfig;
 use crate::problem::Result;
@@ -16,6 +16,7 @@ use super::owned::changes::Changes;
 use self::client::Client;
 use self::turn::Turn;
 
+mod age;
 mod answer;
 mod client;
 mod last_write;
@@ -28,19 +29,19 @@ mod turn;
 const INTERNAL: &str = "_internal";
 
 pub struct InfluxDb {
-    client: Client,
+    client: Arc<Client>,
     never: Vec<String>,
     changes: Mutex<Changes>,
-    turn: Turn,
+    turn: Arc<Turn>,
 }
 
 impl InfluxDb {
     pub fn new(config: &StoreConfig) -> Result<Self> {
         Ok(Self {
-            client: Client::new(config)?,
+            client: Arc::new(Client::new(config)?),
             never: config.never.clone(),
             changes: Mutex::default(),
-            turn: Turn::new(config.influx.drop_pause),
+            turn: Arc::new(Turn::new(config.influx.drop_pause)),
         })
     }
 

@@ -10,6 +10,7 @@ use timesweep::store::owned::{DropTrouble, OwnedStore};
 use timesweep::store::{self};
 
 use super::ground::{Ground, named, our_names};
+use crate::own_influx::{encoded, post, query};
 use crate::tcp_proxy::TcpProxy;
 
 pub struct OnInflux {
@@ -28,24 +29,6 @@ pub fn open(url: &str, more: &str) -> Result<Arc<dyn OwnedStore>, Problem> {
     let text = format!("[stores.main]\nkind = \"influxdb\"\nurl = \"{url}\"\n{more}\n");
     let config = Config::parse(&text, "test", &Machine)?;
     store::open_owned(&config.stores[0])
-}
-
-/// Posts to the server as any other program would.
-pub async fn post(url: String, body: String) -> String {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let form = "application/x-www-form-urlencoded";
-    let answer = http.post(url).header("content-type", form).body(body).send().await.expect("an answer");
-    answer.text().await.expect("text")
-}
-
-fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
-}
-
-/// Written here once more, by other rules than the program's: every letter by its number.
-pub async fn query(url: &str, statement: &str) -> String {
-    post(format!("{url}/query"), format!("q={}", encoded(statement))).await
 }
 
 fn quoted(name: &OwnedName) -> String {

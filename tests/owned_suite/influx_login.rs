@@ -1,66 +1,10 @@
 //! An InfluxDB of its own that asks who is there, and one that is started again.
 
-use std::path::Path;
-use std::process::Command;
-
-use tempfile::TempDir;
 use timesweep::problem::Kind;
 use timesweep::retention::ownership::OwnedName;
 
-use super::influx::{open, query};
-
-struct OwnInflux {
-    folder: TempDir,
-    url: String,
-}
-
-impl OwnInflux {
-    fn start(login: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("timesweep-own-").tempdir().expect("a folder");
-        let mut server = Self { folder, url: String::new() };
-        server.up(login);
-        let env = server.testbed(&["env"]).output().expect("the testbed");
-        let lines = String::from_utf8(env.stdout).expect("text");
-        let mut urls =
-            lines.lines().filter_map(|line| line.strip_prefix("export TIMESWEEP_TEST_INFLUX_URL="));
-        server.url = urls.next().expect("the server's address").to_owned();
-        server
-    }
-
-    fn up(&self, login: &str) {
-        let mut up = self.testbed(&["up", "influxdb"]);
-        let up = up.env("TIMESWEEP_TESTBED_INFLUX_LOGIN", login).output().expect("the testbed");
-        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
-    }
-
-    fn testbed(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/testbed"));
-        command.args(arguments).env("TIMESWEEP_TESTBED_DIR", self.folder.path());
-        command
-    }
-
-    fn stop(&self) {
-        let record = std::fs::read_to_string(self.folder.path().join("run/influxdb.pid")).expect("a record");
-        let pid = record.split(' ').next().expect("a process id").to_owned();
-        let ended = format!(
-            "kill {pid}; while kill -0 {pid} && ! grep -q '^State:.Z' /proc/{pid}/status; do sleep 0.02; done"
-        );
-        Command::new("sh").args(["-c", &ended]).output().expect("a shell");
-        assert!(!Path::new("/proc").join(&pid).join("exe").exists());
-    }
-
-    fn secret(&self, name: &str, text: &str) -> String {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, text).expect("a file");
-        format!("password = {{ file = {:?} }}", path.display().to_string())
-    }
-}
-
-impl Drop for OwnInflux {
-    fn drop(&mut self) {
-        let _ = self.testbed(&["down"]).output();
-    }
-}
+use super::influx::open;
+use crate::own_influx::{OwnInflux, post, query};
 
 #[tokio::test]
 async fn only_an_admin_gets_a_list_and_no_error_tells_the_password() {
@@ -103,11 +47,11 @@ async fn a_server_that_was_started_again_hides_no_write() {
     for name in ["old", "new"] {
         query(&server.url, &format!("CREATE DATABASE {name}")).await;
     }
-    super::influx::post(format!("{}/write?db=old", server.url), "m v=1".into()).await;
-    super::influx::post(format!("{}/write?db=new", server.url), "m v=1".into()).await;
+    post(format!("{}/write?db=old", server.url), "m v=1".into()).await;
+    post(format!("{}/write?db=new", server.url), "m v=1".into()).await;
     let store = open(&server.url, "").expect("a store");
     let first = store.list().await.expect("a list");
-    super::influx::post(format!("{}/write?db=new", server.url), "m v=2".into()).await;
+    post(format!("{}/write?db=new", server.url), "m v=2".into()).await;
     server.stop();
     store.list().await.expect_err("it is down");
     let moment = jiff::Timestamp::now().as_microsecond();

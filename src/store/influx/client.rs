@@ -57,6 +57,11 @@ impl Client {
         Ok(Self { http: http(&config.influx)?, query, login })
     }
 
+    /// Who we are there; nobody where the server does not ask.
+    pub fn user(&self) -> String {
+        self.login.as_ref().map_or_else(String::new, |(user, _)| user.clone())
+    }
+
     /// Host and port, as people know them.
     pub fn address(&self) -> String {
         let port = self.query.port_or_known_default().unwrap_or_default();

@@ -87,9 +87,9 @@ fn judge(answer: Result<(), Trouble>, still_listed: Result<bool>) -> std::result
         (Ok(()), Ok(true)) => Err(refused("the server says that it is dropped, and still lists it")),
         (Err(Trouble::NotDone(problem)), _) => Err(refused_by(problem)),
         // It may still be at work: a database is listed until its last file is gone.
-        (Err(Trouble::Lost(problem)), _) => Err(DropTrouble::Unknown(one_line(&problem))),
+        (Err(Trouble::Lost(problem)), _) => Err(DropTrouble::Unknown(problem.in_one_line())),
         (Ok(()), Err(problem)) => {
-            Err(DropTrouble::Unknown(format!("it was dropped, but then: {}", one_line(&problem))))
+            Err(DropTrouble::Unknown(format!("it was dropped, but then: {}", problem.in_one_line())))
         }
     }
 }
@@ -99,13 +99,7 @@ fn refused(message: &str) -> DropTrouble {
 }
 
 fn refused_by(problem: Problem) -> DropTrouble {
-    DropTrouble::Refused { message: one_line(&problem), hint: problem.hint }
-}
-
-fn one_line(problem: &Problem) -> String {
-    let parts: Vec<&str> =
-        std::iter::once(&problem.sentence).chain(&problem.causes).map(String::as_str).collect();
-    parts.join(": ")
+    DropTrouble::Refused { message: problem.in_one_line(), hint: problem.hint }
 }
 
 #[cfg(test)]

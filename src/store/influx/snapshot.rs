@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::answer::{self, Series, Unusable};
 use super::client::Client;
 use crate::problem::Result;
+use crate::retention::model::ByteCount;
 use crate::retention::ownership::OwnedName;
 
 /// Instants are microseconds since 1970 UTC.
@@ -32,6 +33,18 @@ pub struct Shard {
     /// Requests to write into it since the server was started, those that failed among them.
     pub writes: u64,
     pub bytes: u64,
+}
+
+impl Snapshot {
+    /// Of everything, the server's own database among it.
+    pub fn bytes(&self) -> ByteCount {
+        self.shards.values().flatten().map(|shard| ByteCount(shard.bytes)).sum()
+    }
+
+    /// Of each shard by its number, where the server tells.
+    pub fn bytes_by_shard(&self) -> HashMap<u64, ByteCount> {
+        self.shards.values().flatten().map(|shard| (shard.id, ByteCount(shard.bytes))).collect()
+    }
 }
 
 const STATEMENTS: [&str; 3] = ["SHOW DATABASES", "SHOW STATS FOR 'shard'", "SHOW DIAGNOSTICS FOR 'system'"];
@@ -93,7 +106,7 @@ fn clock(tables: &[Series]) -> Result<(i64, i64), Unusable> {
     Ok((instant("currentTime")?, instant("started")?))
 }
 
-fn instant(row: &[Value], column: usize) -> Result<i64, Unusable> {
+pub fn instant(row: &[Value], column: usize) -> Result<i64, Unusable> {
     let text = answer::text(row, column)?;
     let read: std::result::Result<Timestamp, _> = text.parse();
     read.map(Timestamp::as_microsecond).map_err(|_| Unusable::Broken(format!("`{text}` is no instant")))
