@@ -117,7 +117,7 @@ async fn the_plan_of_a_policy_drops_exactly_its_groups_through_the_whole_program
     let config = folder.path().join("timesweep.toml");
     let text = format!(
         "[state]\npath = {:?}\n[stores.main]\nkind = \"influxdb\"\nurl = \"{}\"\n[[policies]]\ntable = \"public.t\"\n\
-         drop_after = \"3 days\"\n[caps]\nshare_of_bytes = \"100 %\"\n",
+         drop_after = \"3 days\"\n[[policies]]\ntable = \"public.u\"\ntake_over_native_policy = true\n[caps]\nshare_of_bytes = \"100 %\"\n",
         folder.path().join("state.db").display().to_string(),
         ground.server.url
     );

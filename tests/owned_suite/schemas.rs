@@ -98,7 +98,7 @@ async fn schemas_of_the_server_of_extensions_and_of_the_configuration_are_never_
     let store = ground.with(&format!("never = [\"{}\"]", kept.0));
     let names: Vec<String> =
         store.list().await.expect("a list").into_iter().map(|listed| listed.name.0).collect();
-    assert_eq!(names, [mine.0.clone()]);
+    assert_eq!(names, std::slice::from_ref(&mine.0));
     for name in [
         "public",
         "pg_catalog",
@@ -129,11 +129,21 @@ async fn a_schema_that_is_read_stays_until_it_is_free() {
     reader.execute("BEGIN; SELECT * FROM t_busy.plain").await.expect("a reader");
     let answer = store.drop_dataset(&name).await;
     assert!(matches!(answer, Err(DropTrouble::Refused { .. })), "{answer:?}");
-    assert_eq!(our_names(&ground).await, [name.clone()]);
+    assert_eq!(our_names(&ground).await, std::slice::from_ref(&name));
     assert_eq!(ground.database.chunks("t_busy.series").await, 2, "nothing of it went");
     reader.execute("ROLLBACK").await.expect("the end");
     store.drop_dataset(&name).await.expect("dropped");
     assert!(our_names(&ground).await.is_empty());
     let left = "SELECT count(*) FROM _timescaledb_catalog.hypertable";
     assert_eq!(ground.database.number(left).await, 0, "the extension forgot it as well");
+}
+
+#[tokio::test]
+async fn a_server_that_counts_no_writes_has_no_list() {
+    let ground = OnSchemas::new().await;
+    ground.create(&named(&ground, "a")).await;
+    let database = &ground.database;
+    database.run_outside(&format!("ALTER DATABASE {} SET track_counts = off", database.name)).await;
+    let problem = ground.with("").list().await.expect_err("nobody counts");
+    assert!(problem.to_string().contains("track_counts"), "{problem}");
 }

@@ -151,7 +151,7 @@ async fn a_drop_that_is_answered_and_still_listed_is_refused() {
 #[tokio::test]
 async fn a_hundred_thousand_names_are_read_within_memory() {
     let server = StandIn::start().await;
-    let rows: Vec<String> = (0..100_000).map(|number| format!("[\"{:036}\"]", number)).collect();
+    let rows: Vec<String> = (0..100_000).map(|number| format!("[\"{number:036}\"]")).collect();
     let names = NAMES.replace(r#"["a"],["b"]"#, &rows.join(","));
     server.change(|answer| answer.names.clone_from(&names));
     let before = peak_kib();

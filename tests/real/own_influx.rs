@@ -20,7 +20,7 @@ impl OwnInflux {
         let lines = String::from_utf8(env.stdout).expect("text");
         let mut urls =
             lines.lines().filter_map(|line| line.strip_prefix("export TIMESWEEP_TEST_INFLUX_URL="));
-        server.url = urls.next().expect("the server's address").to_owned();
+        urls.next().expect("the server's address").clone_into(&mut server.url);
         server
     }
 
@@ -70,7 +70,8 @@ pub async fn post(url: String, body: String) -> String {
 }
 
 pub fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let add = |text: String, byte: u8| text + &format!("%{byte:02X}");
+    text.bytes().fold(String::new(), add)
 }
 
 /// Written here once more, by other rules than the program's: every letter by its number.

@@ -129,10 +129,6 @@ mod tests {
 
     const NAMES: &str = r#"{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[["a"],["b"]]}]}]}"#;
 
-    fn said(text: &str) -> Option<Unusable> {
-        Some(Unusable::Said(text.into()))
-    }
-
     #[test]
     fn a_whole_answer_is_read_and_one_without_rows_is_empty() {
         let answer = read(NAMES.as_bytes(), 1).expect("an answer");
@@ -151,7 +147,7 @@ mod tests {
             r#"{"results":[{"statement_id":0,"series":[{"columns":["name"],"values":[["a"]]}],"error":"no"}]}"#,
             r#"{"results":[{"statement_id":0},{"statement_id":1,"error":"no"}]}"#,
         ] {
-            assert_eq!(read(body.as_bytes(), 1).err(), said("no"), "{body}");
+            assert_eq!(read(body.as_bytes(), 1).err(), Some(Unusable::Said("no".into())), "{body}");
         }
     }
 
@@ -184,7 +180,7 @@ mod tests {
         assert_eq!(number(&[1e6.into()], 0), Ok(1_000_000));
         assert_eq!(number(&[u64::MAX.into()], 0), Ok(u64::MAX));
         for value in [Value::from(-1), Value::from(0.5), Value::Null, Value::from("1")] {
-            assert!(number(&[value.clone()], 0).is_err(), "{value}");
+            assert!(number(std::slice::from_ref(&value), 0).is_err(), "{value}");
         }
     }
 }

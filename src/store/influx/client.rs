@@ -149,7 +149,7 @@ impl Client {
         };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Trouble::NotDone(self.not_allowed(status, said))
+                Trouble::NotDone(self.not_allowed(status, &said))
             }
             _ if !named => Trouble::Lost(self.not_influx(status)),
             _ if status.is_client_error() => Trouble::NotDone(self.said(&said)),
@@ -157,7 +157,7 @@ impl Client {
         }
     }
 
-    fn not_allowed(&self, status: StatusCode, said: String) -> Problem {
+    fn not_allowed(&self, status: StatusCode, said: &str) -> Problem {
         Problem::unreachable(format!("{} does not let us in", self.address()))
             .cause(format!("{status}: {said}"))
             .hint("set `user` and `password` of the store to those of an admin of this InfluxDB")

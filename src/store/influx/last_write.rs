@@ -17,7 +17,9 @@ use crate::store::owned::changes::{Changes, Counter, Look};
 const SAMPLES_MAY_LAG: i64 = 60_000_000;
 
 /// Of each shard the highest count that was sampled, and the first instant of it.
-pub type Samples = HashMap<u64, (u64, i64)>;
+pub type Samples = HashMap<u64, Sample>;
+
+type Sample = (u64, i64);
 
 /// Whether samples could tell more than the counters do.
 pub fn wants_samples(changes: &Changes, snapshot: &Snapshot) -> bool {
@@ -61,7 +63,7 @@ pub async fn samples(client: &Client, started: i64) -> Samples {
     tables.filter_map(|table| sample(&table).ok().flatten()).collect()
 }
 
-fn sample(table: &Series) -> Result<Option<(u64, (u64, i64))>, Unusable> {
+fn sample(table: &Series) -> Result<Option<(u64, Sample)>, Unusable> {
     let (time, max) = (table.column("time")?, table.column("max")?);
     let Some(row) = table.values.first() else { return Ok(None) };
     let at = i64::try_from(answer::number(row, time)?).map_err(|_| Unusable::Broken("no instant".into()))?;

@@ -68,7 +68,7 @@ impl InfluxDb {
             ours.map(|name| ListedDataset {
                 name: name.clone(),
                 last_change: changes.last(name),
-                bytes: bytes(snapshot, name),
+                bytes: Some(bytes(snapshot, name)),
             })
             .collect()
         })
@@ -76,8 +76,8 @@ impl InfluxDb {
 }
 
 /// A database without a shard weighs nothing.
-fn bytes(snapshot: &Snapshot, name: &OwnedName) -> Option<u64> {
-    Some(snapshot.shards.get(name).into_iter().flatten().map(|shard| shard.bytes).sum())
+fn bytes(snapshot: &Snapshot, name: &OwnedName) -> u64 {
+    snapshot.shards.get(name).into_iter().flatten().map(|shard| shard.bytes).sum()
 }
 
 /// What the answer to a drop and the list after it say together.

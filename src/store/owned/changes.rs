@@ -72,12 +72,15 @@ impl Changes {
 mod tests {
     use super::*;
 
-    /// What is told of one dataset after these looks `(epoch, now, counters)`; zero counts since the epoch.
-    fn told(looks: &[(i64, i64, Option<&[(u64, u64)]>)]) -> Vec<Option<i64>> {
+    /// Epoch, now, and pieces with their counts, where the dataset is there at all.
+    type Seen<'a> = (i64, i64, Option<&'a [(u64, u64)]>);
+
+    /// What is told of one dataset after these looks; zero counts since the epoch.
+    fn told(looks: &[Seen<'_>]) -> Vec<Option<i64>> {
         let name = OwnedName("a".into());
         let mut changes = Changes::default();
         let counter = |(piece, writes): &(u64, u64)| Counter { piece: *piece, writes: *writes };
-        let look = |(epoch, now, counters): &(i64, i64, Option<&[(u64, u64)]>)| {
+        let look = |(epoch, now, counters): &Seen<'_>| {
             let counters = counters.map(|counters| (&name, counters.iter().map(counter).collect()));
             let look = Look { epoch: *epoch, now: *now, counters: counters.into_iter().collect() };
             changes.learn(&look, |counter| if counter.writes == 0 { *epoch } else { *now });
@@ -101,14 +104,14 @@ mod tests {
 
     #[test]
     fn a_piece_that_is_new_was_written_just_now_and_one_that_is_gone_was_not() {
-        let looks: [(i64, i64, Option<&[(u64, u64)]>); 3] =
+        let looks: [Seen<'_>; 3] =
             [(0, 10, Some(&[(1, 0)])), (0, 20, Some(&[(1, 0), (2, 0)])), (0, 30, Some(&[(2, 0)]))];
         assert_eq!(told(&looks), [Some(0), Some(20), Some(20)]);
     }
 
     #[test]
     fn a_restart_hides_what_was_written_before_it() {
-        let looks: [(i64, i64, Option<&[(u64, u64)]>); 4] = [
+        let looks: [Seen<'_>; 4] = [
             (0, 10, Some(&[(1, 5)])),
             (20, 30, Some(&[(1, 0)])),
             (20, 40, Some(&[(1, 5)])),
@@ -119,8 +122,7 @@ mod tests {
 
     #[test]
     fn a_dataset_that_is_made_again_is_another_one() {
-        let looks: [(i64, i64, Option<&[(u64, u64)]>); 3] =
-            [(0, 10, Some(&[(1, 5)])), (0, 20, None), (0, 30, Some(&[(2, 5)]))];
+        let looks: [Seen<'_>; 3] = [(0, 10, Some(&[(1, 5)])), (0, 20, None), (0, 30, Some(&[(2, 5)]))];
         assert_eq!(told(&looks), [Some(10), None, Some(30)]);
     }
 }

@@ -163,9 +163,8 @@ fn failed(error: &sqlx::Error) -> Failed {
         return unknown(database.message());
     }
     match database.code() {
-        "55P03" | "40P01" | "40001" => Failed::Waited(database.message().to_owned()),
-        // Gone between two statements: the next try finds nothing.
-        "3F000" | "42P01" => Failed::Waited(database.message().to_owned()),
+        // The last two: gone between two statements, so the next try finds nothing.
+        "55P03" | "40P01" | "40001" | "3F000" | "42P01" => Failed::Waited(database.message().to_owned()),
         code => refused(described(database), hint_for(code)),
     }
 }

@@ -22,8 +22,9 @@ pub fn take(server: &str) -> Result<HostLock> {
         |error: &std::io::Error| Problem::unreachable("cannot take the runner's lock").because(error);
     // An address may be longer than such a name.
     let digest = Sha256::digest(server.as_bytes());
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let name = SocketAddr::from_abstract_name(format!("timesweep-influxdb-{hex}")).map_err(|e| cannot(&e))?;
+    let number = digest.iter().take(16).fold(0u128, |number, byte| number << 8 | u128::from(*byte));
+    let name = SocketAddr::from_abstract_name(format!("timesweep-influxdb-{number:032x}"))
+        .map_err(|e| cannot(&e))?;
     match UnixListener::bind_addr(&name) {
         Ok(name) => Ok(HostLock { _name: name }),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
