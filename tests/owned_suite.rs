@@ -18,6 +18,7 @@ mod owned_suite {
     mod ground;
     mod influx;
     mod influx_login;
+    mod influx_tls;
     mod memory;
     mod schema_dependents;
     mod schemas;

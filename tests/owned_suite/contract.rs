@@ -177,7 +177,10 @@ async fn an_answer_that_is_cut_anywhere_is_an_error_and_no_shorter_list(ground: 
 async fn a_drop_whose_answer_is_lost_is_never_called_gone_unless_it_is(ground: &dyn Ground) {
     let names = make(ground, &["a", "b", "c"]).await;
     let Some((store, proxy)) = ground.behind_proxy().await else { return };
-    for mode in [Mode::CutAfter(0), Mode::CutAfter(60), Mode::CutOnceAfter(0), Mode::CutOnceAfter(60)] {
+    let sent = ["COMMIT", "DROP+DATABASE"];
+    let modes = [Mode::CutAfter(0), Mode::CutAfter(60), Mode::CutOnceAfter(0), Mode::CutOnceAfter(60)];
+    for mode in modes.into_iter().chain(sent.map(Mode::BreakBefore)).chain(sent.map(Mode::BreakBehind)) {
+        ground.create_again(&names[0]).await;
         proxy.set(mode);
         let answer = store.drop_dataset(&names[0]).await;
         let listed = our_names(ground).await.contains(&names[0]);

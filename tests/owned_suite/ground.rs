@@ -20,6 +20,13 @@ pub trait Ground: Send + Sync {
 
     async fn write(&self, name: &OwnedName);
 
+    /// Where it is gone.
+    async fn create_again(&self, name: &OwnedName) {
+        if self.store().look(name).await.expect("a look").is_none() {
+            self.create(name).await;
+        }
+    }
+
     /// False where the store refuses such a name itself.
     fn allows(&self, name: &OwnedName) -> bool;
 

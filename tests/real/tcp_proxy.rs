@@ -23,6 +23,10 @@ pub enum Mode {
     CutOnceAfter(usize),
     /// Questions arrive, answers never do.
     Mute,
+    /// A question with this text breaks off before it arrives; what comes later passes.
+    BreakBefore(&'static str),
+    /// A question with this text arrives, and the connection breaks off; what comes later passes.
+    BreakBehind(&'static str),
 }
 
 pub struct TcpProxy {
@@ -64,21 +68,39 @@ struct Line {
 async fn accept(listener: TcpListener, server: String, line: Line) {
     while let Ok((client, _)) = listener.accept().await {
         let Ok(server) = TcpStream::connect(&server).await else { continue };
+        // Every piece as soon as it is there.
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (client_reads, client_writes) = client.into_split();
         let (server_reads, server_writes) = server.into_split();
         let line = line.clone();
         tokio::spawn(async move {
             // Whichever ends first ends both: a connection breaks off in both directions.
             tokio::select! {
-                () = pass_questions(client_reads, server_writes) => {}
-                () = pass_answers(server_reads, client_writes, line) => {}
+                () = pass_questions(client_reads, server_writes, line.clone()) => {}
+                () = pass_answers(server_reads, client_writes, line.clone()) => {}
             }
         });
     }
 }
 
-async fn pass_questions(mut from: OwnedReadHalf, mut to: OwnedWriteHalf) {
-    let _ = tokio::io::copy(&mut from, &mut to).await;
+async fn pass_questions(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Line) {
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
+        let holds = |text: &str| buffer[..length].windows(text.len()).any(|part| part == text.as_bytes());
+        let mode = *line.mode.borrow();
+        let (breaks, passes) = match mode {
+            Mode::BreakBefore(text) if holds(text) => (true, 0),
+            Mode::BreakBehind(text) if holds(text) => (true, length),
+            _ => (false, length),
+        };
+        if to.write_all(&buffer[..passes]).await.is_err() {
+            return;
+        }
+        if breaks {
+            line.mode.send_replace(Mode::Pass);
+            return;
+        }
+    }
 }
 
 async fn pass_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Line) {
@@ -87,7 +109,7 @@ async fn pass_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Lin
         let before = line.answered.fetch_add(length, Ordering::SeqCst);
         let mode = *line.mode.borrow();
         let passes = match mode {
-            Mode::Pass => length,
+            Mode::Pass | Mode::BreakBefore(_) | Mode::BreakBehind(_) => length,
             Mode::Mute => 0,
             Mode::Delay(delay) => {
                 tokio::time::sleep(delay).await;
