@@ -36,6 +36,7 @@ bind-address = "127.0.0.1:$(port_of influxdb-rpc)"
 [http]
   bind-address = "127.0.0.1:$(port_of influxdb)"
   auth-enabled = ${TIMESWEEP_TESTBED_INFLUX_LOGIN:-false}
+  max-row-limit = ${TIMESWEEP_TESTBED_INFLUX_ROWS:-0}
 CONF
     spawn influxdb influxdb influxd -config "$in/influxdb/influxdb.conf"
 }

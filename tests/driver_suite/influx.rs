@@ -110,6 +110,32 @@ async fn a_group_that_is_not_the_planned_one_stays() {
     }
 }
 
+/// The server leaves whole tables out of such an answer, and does not mark it as partial.
+#[tokio::test]
+async fn a_server_that_limits_rows_is_an_error_and_no_shorter_list() {
+    let ground = OnInflux::new().await;
+    let parts: Vec<_> = chunks(&ground).await.into_iter().flat_map(|chunk| chunk.parts).collect();
+    let order = order(&ground, &chunks(&ground).await[..1]).await;
+    let names = ["b", "c", "d", "e"];
+    for name in names {
+        query(&ground.server.url, &format!("CREATE DATABASE {name} WITH NAME \"t\"")).await;
+        post(format!("{}/write?db={name}", ground.server.url), "m v=1".into()).await;
+    }
+    for most in [1, 2, 9, 12] {
+        ground.server.limit_rows(most);
+        let there = ground.driver().still_there(&parts).await;
+        assert!(there.as_ref().is_err() || there == Ok(vec![true; 7]), "{most} rows: {there:?}");
+        assert!(ground.driver().facts(&timesweep::store::Wanted::default()).await.is_err(), "{most} rows");
+        let mut dropper = ground.driver().open_dropper().await.expect("a session");
+        if there.is_err() {
+            let answer = dropper.drop_chunks(&order).await;
+            assert!(matches!(answer, Err(DropFailure::Permanent { .. })), "{most} rows: {answer:?}");
+        }
+    }
+    ground.server.limit_rows(0);
+    assert_eq!(chunks(&ground).await.len(), 7, "nothing went");
+}
+
 #[tokio::test]
 async fn the_plan_of_a_policy_drops_exactly_its_groups_through_the_whole_program() {
     let ground = OnInflux::new().await;

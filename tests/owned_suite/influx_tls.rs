@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::influx::open;
 
-const ANSWER: &str = r#"{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[["a"]]}]},{"statement_id":1},{"statement_id":2,"series":[{"name":"system","columns":["currentTime","started"],"values":[["2026-01-02T00:00:00Z","2026-01-01T00:00:00Z"]]}]}]}"#;
+const ANSWER: &str = r#"{"results":[{"statement_id":0,"series":[{"name":"databases","columns":["name"],"values":[["a"]]}]},{"statement_id":1},{"statement_id":2,"series":[{"name":"system","columns":["currentTime","started"],"values":[["2026-01-02T00:00:00Z","2026-01-01T00:00:00Z"]]}]},{"statement_id":3,"series":[{"name":"build","columns":["Version"],"values":[["1.8.10"]]}]}]}"#;
 
 fn openssl(folder: &Path, arguments: &str) {
     let made = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();

@@ -19,6 +19,8 @@ struct Answer {
     version: Option<&'static str>,
     names: String,
     drop: String,
+    last: String,
+    build: &'static str,
 }
 
 type Shared = Arc<Mutex<(Answer, Vec<String>)>>;
@@ -30,6 +32,7 @@ struct StandIn {
 
 const NAMES: &str = r#""series":[{"name":"databases","columns":["name"],"values":[["a"],["b"]]}]"#;
 const REST: &str = r#"{"statement_id":1,"series":[{"name":"shard","tags":{"database":"a","id":"1"},"columns":["diskBytes","writeReq"],"values":[[5,0]]}]},{"statement_id":2,"series":[{"name":"system","columns":["currentTime","started"],"values":[["2026-01-02T00:00:00Z","2026-01-01T00:00:00Z"]]}]}"#;
+const LAST: &str = r#""series":[{"name":"build","columns":["Version"],"values":[["1.6.7"]]}]"#;
 
 async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     let body = String::from_utf8(body.to_vec()).expect("text");
@@ -39,14 +42,21 @@ async fn answer(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -
     let text = if body.contains("DROP+DATABASE") {
         answer.drop
     } else if body.contains("SHOW+STATS") {
-        format!("{{\"results\":[{{\"statement_id\":0,{}}},{REST}]}}", answer.names)
+        format!(
+            "{{\"results\":[{{\"statement_id\":0,{}}},{REST},{{\"statement_id\":3,{}}}]}}",
+            answer.names, answer.last
+        )
     } else {
-        format!("{{\"results\":[{{\"statement_id\":0,{}}}]}}", answer.names)
+        format!(
+            "{{\"results\":[{{\"statement_id\":0,{}}},{{\"statement_id\":1,{}}}]}}",
+            answer.names, answer.last
+        )
     };
     let mut head = HeaderMap::new();
     if let Some(version) = answer.version {
         head.insert("X-Influxdb-Version", version.parse().expect("a version"));
     }
+    head.insert("X-Influxdb-Build", answer.build.parse().expect("a build"));
     if answer.status.is_redirection() {
         head.insert("Location", "/other".parse().expect("a place"));
     }
@@ -60,6 +70,8 @@ impl StandIn {
             version: Some("1.6.7"),
             names: NAMES.into(),
             drop: r#"{"results":[{"statement_id":0}]}"#.into(),
+            last: LAST.into(),
+            build: "OSS",
         };
         let shared = Shared::new(Mutex::new((good, Vec::new())));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -108,13 +120,29 @@ async fn an_answer_that_is_not_of_an_influx_1_is_an_error() {
     let server = StandIn::start().await;
     for (version, said) in [
         (None, "did not answer as InfluxDB does"),
-        (Some("v2.7.1"), "InfluxDB v2.7.1, and only 1.x is supported"),
-        (Some("3.0.0"), "only 1.x is supported"),
+        (Some("v2.7.1"), "InfluxDB v2.7.1, and only the open-source 1.x is supported"),
+        (Some("3.0.0"), "only the open-source 1.x is supported"),
     ] {
         server.change(|answer| answer.version = version);
         let problem = server.names().await.expect_err("another server");
         assert!(problem.contains(said), "{version:?}: {problem}");
     }
+}
+
+#[tokio::test]
+async fn a_cluster_of_which_one_node_answers_is_an_error() {
+    let server = StandIn::start().await;
+    server.change(|answer| answer.build = "ENT");
+    let problem = server.names().await.expect_err("one of several nodes");
+    assert!(problem.contains("Enterprise 1.6.7"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_answer_whose_end_is_left_out_is_an_error() {
+    let server = StandIn::start().await;
+    server.change(|answer| answer.last = LAST.replace(r#","values":[["1.6.7"]]"#, ""));
+    let problem = server.names().await.expect_err("nothing at its end");
+    assert!(problem.contains("left the end of it out"), "{problem}");
 }
 
 #[tokio::test]

@@ -25,8 +25,18 @@ impl OwnInflux {
     }
 
     pub fn up(&self, login: &str) {
+        self.up_with("TIMESWEEP_TESTBED_INFLUX_LOGIN", login);
+    }
+
+    /// Started again, so that it answers with this many rows at most.
+    pub fn limit_rows(&self, most: usize) {
+        self.stop();
+        self.up_with("TIMESWEEP_TESTBED_INFLUX_ROWS", &most.to_string());
+    }
+
+    fn up_with(&self, setting: &str, value: &str) {
         let mut up = self.testbed(&["up", "influxdb"]);
-        let up = up.env("TIMESWEEP_TESTBED_INFLUX_LOGIN", login).output().expect("the testbed");
+        let up = up.env(setting, value).output().expect("the testbed");
         assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     }
 

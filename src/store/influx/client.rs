@@ -30,6 +30,10 @@ pub struct Client {
     login: Option<(String, SecretString)>,
 }
 
+/// Asked behind every question. A server that limits the rows of an answer leaves tables out without a word, but
+/// then this one as well; and whoever is no admin, and would be shown some databases only, is refused for it.
+const LAST: &str = "SHOW DIAGNOSTICS FOR 'build'";
+
 /// Why there is no answer.
 #[derive(Debug)]
 pub enum Trouble {
@@ -70,7 +74,12 @@ impl Client {
 
     /// Statements that change nothing; instants come as microseconds.
     pub async fn read(&self, statements: &[&str]) -> Result<Tables> {
-        self.ask(statements, READ_WITHIN).await.map_err(Trouble::problem)
+        let with_last = [statements, &[LAST]].concat();
+        let mut answer = self.ask(&with_last, READ_WITHIN).await.map_err(Trouble::problem)?;
+        match answer.pop() {
+            Some(last) if last.iter().any(|table| !table.values.is_empty()) => Ok(answer),
+            _ => Err(self.incomplete("the server has left the end of it out")),
+        }
     }
 
     pub async fn change(&self, statement: &str) -> Result<(), Trouble> {
@@ -116,13 +125,17 @@ impl Client {
         Trouble::Lost(problem.hint("look at the server's log and at what is in between"))
     }
 
-    /// An InfluxDB 2 answers the same questions in other words, and with other names.
+    /// A cluster's counters are those of one node only. An InfluxDB 2 answers the same questions in other words, and with other names.
     fn require_version_1(&self, headers: &HeaderMap) -> Result<(), Trouble> {
         let Some(version) = version(headers) else { return Ok(()) };
-        if version.trim_start_matches('v').starts_with("1.") {
+        let is_cluster =
+            headers.get("x-influxdb-build").is_some_and(|build| build.as_bytes().starts_with(b"ENT"));
+        if version.trim_start_matches('v').starts_with("1.") && !is_cluster {
             return Ok(());
         }
-        let sentence = format!("{} is InfluxDB {version}, and only 1.x is supported", self.address());
+        let version = if is_cluster { format!("Enterprise {version}") } else { version };
+        let sentence =
+            format!("{} is InfluxDB {version}, and only the open-source 1.x is supported", self.address());
         Err(Trouble::NotDone(Problem::unreachable(sentence).hint("check the url of the store")))
     }
 
@@ -221,6 +234,8 @@ fn http(settings: &InfluxSettings) -> Result<reqwest::Client> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // A connection that the other side has closed meanwhile would be found out by a question that is lost.
+        .pool_max_idle_per_host(0)
         .connect_timeout(CONNECT_WITHIN);
     if let Some(path) = &settings.ca_file {
         let unreadable = |error: &(dyn std::error::Error + 'static)| {
