@@ -5,6 +5,7 @@
 //! is in the file of that store.
 
 #[path = "real/own_influx.rs"]
+#[allow(dead_code, reason = "the driver suite uses the rest")]
 mod own_influx;
 #[path = "real/support.rs"]
 #[allow(dead_code, reason = "the tests in real.rs use all of it")]
