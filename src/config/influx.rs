@@ -5,8 +5,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
+
 use super::ConnectionSettings;
 use super::document::{Section, Setting};
+use super::schema;
+use super::secret::{self, SecretSource, UrlKind};
 use super::values::{self, DROP_PAUSE};
 use crate::problem::Result;
 
@@ -18,6 +22,26 @@ pub struct InfluxSettings {
     pub ca_file: Option<PathBuf>,
     /// Between two drops, 0 s to 10 min: the server drops at the cost of everybody's queries.
     pub drop_pause: Duration,
+}
+
+const INFLUX: UrlKind = UrlKind {
+    known: &schema::URL,
+    schemes: ["http://", "https://"],
+    no_url: " is not an http:// or https:// URL",
+    example: "write http://host:8086",
+    elsewhere: "together with `user`",
+    parameters: &[],
+};
+
+/// The `url` of an InfluxDB: only where it is. A login in it would reach logs of servers in between.
+pub(super) fn read_url(setting: &Setting<'_>, secrets: &dyn SecretSource) -> Result<SecretString> {
+    let url = secret::read_url_of(&INFLUX, setting, secrets)?;
+    if url.expose_secret().contains(['@', '?', '#']) {
+        return Err(setting
+            .fault(" has more than a host, a port and a path")
+            .hint("write http://host:8086, and the login as `user` and `password`"));
+    }
+    Ok(url)
 }
 
 pub(super) fn read(section: &Section<'_>, connection: &ConnectionSettings) -> Result<InfluxSettings> {

@@ -36,15 +36,15 @@ impl SecretSource for Machine {
 }
 
 /// What differs between the URL of a store and that of a launcher.
-struct UrlKind {
-    known: &'static schema::Known,
-    schemes: [&'static str; 2],
-    no_url: &'static str,
-    example: &'static str,
+pub(super) struct UrlKind {
+    pub known: &'static schema::Known,
+    pub schemes: [&'static str; 2],
+    pub no_url: &'static str,
+    pub example: &'static str,
     /// Where else its password may be.
-    elsewhere: &'static str,
+    pub elsewhere: &'static str,
     /// What may stand behind its `?`; empty where somebody else looks.
-    parameters: &'static [&'static str],
+    pub parameters: &'static [&'static str],
 }
 
 const POSTGRES: UrlKind = UrlKind {
@@ -84,29 +84,6 @@ const MYSQL: UrlKind = UrlKind {
     parameters: &[],
 };
 
-const INFLUX: UrlKind = UrlKind {
-    known: &schema::URL,
-    schemes: ["http://", "https://"],
-    no_url: " is not an http:// or https:// URL",
-    example: "write http://host:8086",
-    elsewhere: "together with `user`",
-    parameters: &[],
-};
-
-/// The `url` of an InfluxDB: only where it is. A login in it would reach logs of servers in between.
-pub(super) fn read_influx_url(
-    setting: &Setting<'_>,
-    secrets: &dyn SecretSource,
-) -> problem::Result<SecretString> {
-    let url = read_url_of(&INFLUX, setting, secrets)?;
-    if url.expose_secret().contains(['@', '?', '#']) {
-        return Err(setting
-            .fault(" has more than a host, a port and a path")
-            .hint("write http://host:8086, and the login as `user` and `password`"));
-    }
-    Ok(url)
-}
-
 /// The `url` of a store: named, or plain text without a password.
 pub(super) fn read_url(setting: &Setting<'_>, secrets: &dyn SecretSource) -> problem::Result<SecretString> {
     read_url_of(&POSTGRES, setting, secrets)
@@ -120,7 +97,7 @@ pub(super) fn read_launcher_url(
     read_url_of(&MYSQL, setting, secrets)
 }
 
-fn read_url_of(
+pub(super) fn read_url_of(
     kind: &UrlKind,
     setting: &Setting<'_>,
     secrets: &dyn SecretSource,

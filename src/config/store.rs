@@ -59,7 +59,7 @@ fn read_connection(
 ) -> Result<ConnectionSettings> {
     let read_url = match kind {
         StoreKind::Timescale | StoreKind::Schemas => secret::read_url,
-        StoreKind::InfluxDb => secret::read_influx_url,
+        StoreKind::InfluxDb => influx::read_url,
     };
     let Some(url) = section.read("url", |setting| read_url(setting, secrets))? else {
         return Err(section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_URL\" }"));
