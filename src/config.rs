@@ -8,6 +8,7 @@ mod amqp;
 mod disk;
 mod document;
 mod gate;
+mod influx;
 mod limits;
 mod mail;
 mod nearest;
@@ -42,6 +43,7 @@ use crate::retention::sessions::SessionRules;
 pub use self::amqp::{AmqpSettings, BrokerSettings, ResultsSettings};
 pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
+pub use self::influx::InfluxSettings;
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
@@ -76,6 +78,9 @@ pub struct StoreConfig {
     pub rules: Rules,
     pub disk: DiskSettings,
     pub sessions: SessionRules,
+    /// Datasets of this store that nobody may ever touch, whatever else says so. Letter by letter.
+    pub never: Vec<String>,
+    pub influx: InfluxSettings,
 }
 
 /// Which driver a store needs.
@@ -83,20 +88,27 @@ pub struct StoreConfig {
 pub enum StoreKind {
     #[default]
     Timescale,
+    /// InfluxDB 1.x.
+    InfluxDb,
+    /// Owned schemas of a PostgreSQL database.
+    Schemas,
 }
 
 impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Timescale => f.write_str("timescale"),
-        }
+        f.write_str(match self {
+            Self::Timescale => "timescale",
+            Self::InfluxDb => "influxdb",
+            Self::Schemas => "schemas",
+        })
     }
 }
 
 /// How to get in.
 #[derive(Debug, Clone)]
 pub struct ConnectionSettings {
-    /// Starts with `postgres://` or `postgresql://`; it may hold a password.
+    /// Starts with `postgres://` or `postgresql://` and may hold a password; for InfluxDB with `http://` or
+    /// `https://`, and holds none.
     pub url: SecretString,
     /// Goes before one in the URL.
     pub password: Option<SecretString>,
@@ -172,6 +184,8 @@ impl Config {
             rules: Rules { policies, ..Rules::default() },
             disk: DiskSettings::default(),
             sessions: SessionRules::default(),
+            never: Vec::new(),
+            influx: InfluxSettings::default(),
         };
         Ok(Self {
             stores: vec![store],

@@ -85,6 +85,13 @@ impl Problem {
         self
     }
 
+    /// Sentence and causes, for a place that has no lines.
+    pub fn in_one_line(&self) -> String {
+        let parts: Vec<&str> =
+            std::iter::once(&self.sentence).chain(&self.causes).map(String::as_str).collect();
+        parts.join(": ")
+    }
+
     /// Names what was being done, in the present tense, in front of what went wrong.
     #[must_use]
     pub fn while_doing(mut self, doing: &str) -> Self {

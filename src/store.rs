@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::config::{StoreConfig, StoreKind};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::retention::facts::{Blocker, StoreFacts};
 use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart};
@@ -17,24 +17,48 @@ use crate::retention::name::DatasetName;
 use crate::retention::sessions::{How, SessionFacts};
 use crate::retention::time_axis::TimeKind;
 
+use self::owned::OwnedStore;
+
+pub mod influx;
 pub mod memory;
 pub mod owned;
 pub mod postgres;
+pub mod schema;
 pub mod timescale;
 
 /// Builds the driver that a store's `kind` asks for.
 pub fn open(config: &StoreConfig) -> Result<Arc<dyn Driver>> {
     match config.kind {
         StoreKind::Timescale => Ok(Arc::new(timescale::Timescale::new(config)?)),
+        StoreKind::InfluxDb => Ok(Arc::new(influx::InfluxDb::new(config)?)),
+        kind @ StoreKind::Schemas => Err(Problem::usage(format!(
+            "store {} is of kind {kind}, whose data does not go by age",
+            config.name
+        ))
+        .hint("for chunks of hypertables in the same database add a store of kind \"timescale\"")),
+    }
+}
+
+/// Builds the store of owned data that a store's `kind` asks for.
+pub fn open_owned(config: &StoreConfig) -> Result<Arc<dyn OwnedStore>> {
+    match config.kind {
+        StoreKind::InfluxDb => Ok(Arc::new(influx::InfluxDb::new(config)?)),
+        StoreKind::Schemas => Ok(Arc::new(schema::Schemas::new(config)?)),
+        kind @ StoreKind::Timescale => Err(Problem::usage(format!(
+            "store {} is of kind {kind}, whose data belongs to no jobs",
+            config.name
+        ))
+        .hint("owned data is in a store of kind \"influxdb\" or \"schemas\"")),
     }
 }
 
 /// Which database it is, as far as the configuration tells: `host:port/database`, without a password.
 pub fn place(config: &StoreConfig) -> Result<String> {
     match config.kind {
-        StoreKind::Timescale => {
+        StoreKind::Timescale | StoreKind::Schemas => {
             Ok(postgres::Server::new(&config.connection, postgres::limits::Limits::default())?.place())
         }
+        StoreKind::InfluxDb => Ok(influx::InfluxDb::new(config)?.place()),
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, DiskSettings, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, ServeSettings, StateSettings,
-    known_settings,
+    Config, DiskSettings, ExecutionSettings, InfluxSettings, SYSTEM_STATE_PATH, SecretSource, ServeSettings,
+    StateSettings, known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
@@ -77,6 +77,23 @@ fn assert_defaults(store: &StoreConfig) {
     assert!(store.rules.policies.iter().all(|policy| !policy.take_over_native));
 }
 
+/// The example's second store apart from everything else: a gate allows one store only.
+fn without_second_store(text: &str) -> (String, String) {
+    let start = text.find("[stores.results]").expect("a second store");
+    let end = start + text[start..].find("\n\n").expect("its end");
+    (format!("{}{}", &text[..start], &text[end..]), text[start..end].to_owned())
+}
+
+#[test]
+fn the_second_store_of_the_example_parses() {
+    let (_, second) = without_second_store(&with_optional_settings());
+    let config = parse(&second);
+    let store = config.store(None).expect("one store");
+    assert_eq!((store.kind, store.never.len()), (StoreKind::InfluxDb, 1));
+    let shown = InfluxSettings { user: None, ca_file: None, ..store.influx.clone() };
+    assert_eq!(shown, InfluxSettings::default());
+}
+
 #[test]
 fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     let config = parse(EXAMPLE);
@@ -94,7 +111,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
 
 #[test]
 fn the_example_config_parses_with_every_optional_setting() {
-    let config = parse(&with_optional_settings());
+    let config = parse(&without_second_store(&with_optional_settings()).0);
     let store = config.store(Some("main")).expect("main");
     assert_defaults(store);
     assert!(store.rules.default_policy.is_some() && store.rules.caps.bytes.is_some());

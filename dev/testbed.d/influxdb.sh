@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# InfluxDB 1.x, without authentication and without reports to the vendor.
+# InfluxDB 1.x, without reports to the vendor; it asks who is there only with TIMESWEEP_TESTBED_INFLUX_LOGIN=true.
 
 influxdb_url_name() { echo TIMESWEEP_TEST_INFLUX_URL; }
 influxdb_url() { echo "http://127.0.0.1:$(port_of influxdb)"; }
@@ -35,7 +35,8 @@ bind-address = "127.0.0.1:$(port_of influxdb-rpc)"
 
 [http]
   bind-address = "127.0.0.1:$(port_of influxdb)"
-  auth-enabled = false
+  auth-enabled = ${TIMESWEEP_TESTBED_INFLUX_LOGIN:-false}
+  max-row-limit = ${TIMESWEEP_TESTBED_INFLUX_ROWS:-0}
 CONF
     spawn influxdb influxdb influxd -config "$in/influxdb/influxdb.conf"
 }

@@ -48,6 +48,10 @@ pub(super) const STORE: Known = Known {
         "attempts",
         "take_over_native_policies",
         "sessions",
+        "never",
+        "user",
+        "ca_file",
+        "drop_pause",
     ],
 };
 

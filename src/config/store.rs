@@ -3,31 +3,65 @@
 //! Invariant: a store that is built has a URL of its kind, and its secrets have been read.
 
 use super::document::{Section, Setting};
+use super::influx;
 use super::secret::{self, SecretSource};
 use super::sessions;
 use super::values::{self, LOCK_TIMEOUT};
-use super::{ConnectionSettings, DiskSettings, ExecutionSettings, StoreConfig, StoreKind};
+use super::{ConnectionSettings, DiskSettings, ExecutionSettings, InfluxSettings, StoreConfig, StoreKind};
 use crate::problem::Result;
 use crate::retention::model::StoreName;
 use crate::retention::rules::Rules;
 
-const KINDS: [(&str, StoreKind); 1] = [("timescale", StoreKind::Timescale)];
+const KINDS: [(&str, StoreKind); 3] =
+    [("timescale", StoreKind::Timescale), ("influxdb", StoreKind::InfluxDb), ("schemas", StoreKind::Schemas)];
 
 /// Reads one store; its policies, limits and disk are added by the caller.
 pub(super) fn read(name: String, section: &Section<'_>, secrets: &dyn SecretSource) -> Result<StoreConfig> {
+    let kind = section.read("kind", |setting| setting.choice(&KINDS))?.unwrap_or_default();
+    refuse_settings_of_others(kind, section)?;
+    let connection = read_connection(kind, section, secrets)?;
+    let influx = match kind {
+        StoreKind::InfluxDb => influx::read(section, &connection)?,
+        StoreKind::Timescale | StoreKind::Schemas => InfluxSettings::default(),
+    };
     Ok(StoreConfig {
         name: StoreName(name),
-        kind: section.read("kind", |setting| setting.choice(&KINDS))?.unwrap_or_default(),
-        connection: read_connection(section, secrets)?,
+        kind,
+        connection,
         execution: read_execution(section)?,
         rules: read_rules(section)?,
         disk: DiskSettings::default(),
         sessions: sessions::read(section)?,
+        never: section
+            .read("never", |setting| setting.list_of(|name| Ok(name.to_owned())))?
+            .unwrap_or_default(),
+        influx,
     })
 }
 
-fn read_connection(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<ConnectionSettings> {
-    let Some(url) = section.read("url", |setting| secret::read_url(setting, secrets))? else {
+/// A setting that has no effect on a store of this kind would be taken for one that has.
+fn refuse_settings_of_others(kind: StoreKind, section: &Section<'_>) -> Result<()> {
+    let foreign: &[&'static str] = match kind {
+        StoreKind::Timescale => &["never", "user", "ca_file", "drop_pause"],
+        StoreKind::Schemas => &["user", "ca_file", "drop_pause"],
+        StoreKind::InfluxDb => &["sessions", "lock_timeout"],
+    };
+    match foreign.iter().find_map(|key| section.setting(key)) {
+        Some(setting) => Err(setting.fault(format!(": a store of kind `{kind}` has no such setting"))),
+        None => Ok(()),
+    }
+}
+
+fn read_connection(
+    kind: StoreKind,
+    section: &Section<'_>,
+    secrets: &dyn SecretSource,
+) -> Result<ConnectionSettings> {
+    let read_url = match kind {
+        StoreKind::Timescale | StoreKind::Schemas => secret::read_url,
+        StoreKind::InfluxDb => influx::read_url,
+    };
+    let Some(url) = section.read("url", |setting| read_url(setting, secrets))? else {
         return Err(section.fault("has no `url`").hint("add url = { env = \"TIMESWEEP_STORE_URL\" }"));
     };
     let password = section.read("password", |setting| secret::read_password(setting, secrets))?;

@@ -83,6 +83,9 @@ impl DatasetFacts {
     }
 }
 
+/// Stands for a rule that no job runs: InfluxDB's own retention policies.
+pub const SERVER_ITSELF: i32 = 0;
+
 /// A retention policy job of the server itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NativePolicy {

@@ -56,6 +56,7 @@ impl fmt::Display for PolicySource {
         match self {
             Self::Configuration { table } => write!(f, "configuration for {table}"),
             Self::CommandLine => f.write_str("command line"),
+            Self::NativeJob { job: super::facts::SERVER_ITSELF } => f.write_str("the server's own policy"),
             Self::NativeJob { job } => write!(f, "TimescaleDB job {job}"),
             Self::Default => f.write_str("default"),
         }

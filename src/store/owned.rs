@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::problem::Result;
 use crate::retention::ownership::OwnedName;
 
+pub mod changes;
 pub mod memory;
 
 /// A dataset as the store shows it.

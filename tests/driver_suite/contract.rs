@@ -37,6 +37,26 @@ on_every_ground! {
     whoever_is_in_the_way_is_ended_only_while_it_is_there
 }
 
+/// What holds as well where nobody can lock a chunk, keep it from going, or be connected.
+mod on_influx {
+    use super::super::influx::OnInflux;
+
+    macro_rules! promises {
+        ($($promise:ident)*) => {
+            $(#[tokio::test] async fn $promise() { super::$promise(&mut OnInflux::new().await).await; })*
+        };
+    }
+
+    promises! {
+        facts_are_complete_and_sorted
+        facts_of_one_dataset_leave_the_others_out_and_say_what_is_missing
+        an_order_is_done_exactly
+        an_order_with_a_chunk_that_is_gone_is_not_done_at_all
+        a_second_runner_is_busy_until_the_first_one_has_ended
+        a_chunk_is_still_there_only_by_its_object_id_and_its_name
+    }
+}
+
 /// Sizes and estimates may change at any time on a real server.
 fn oids(chunks: &[Chunk]) -> Vec<u32> {
     chunks.iter().flat_map(|chunk| chunk.parts.iter().map(|part| part.oid)).collect()

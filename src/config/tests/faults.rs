@@ -122,7 +122,7 @@ fn a_value_out_of_its_range_is_refused() {
         ),
         (
             "kind = \"timescael\"",
-            "t.toml, line 3: `kind` of [stores.main]: there is no `timescael`; it is one of timescale\nhint: did you mean `timescale`?",
+            "t.toml, line 3: `kind` of [stores.main]: there is no `timescael`; it is one of timescale, influxdb, schemas\nhint: did you mean `timescale`?",
         ),
         (
             "[caps]\nshare_of_bytes = \"0 %\"",

@@ -2,7 +2,7 @@
 //! refused until the configuration takes it over.
 
 use super::{GuardName, Refusal};
-use crate::retention::facts::{DatasetFacts, NativeRule};
+use crate::retention::facts::{DatasetFacts, NativeRule, SERVER_ITSELF};
 use crate::retention::policy::Policy;
 
 pub fn managed_twice(dataset: &DatasetFacts, policy: Option<&Policy>) -> Option<Refusal> {
@@ -14,10 +14,16 @@ pub fn managed_twice(dataset: &DatasetFacts, policy: Option<&Policy>) -> Option<
         NativeRule::DropAfter(after) => format!("drop after {after}"),
         NativeRule::Unsupported(text) => text.clone(),
     };
+    let (who, remove) = match native.job {
+        SERVER_ITSELF => {
+            ("the server itself".into(), "switch that off with ALTER RETENTION POLICY … DURATION INF")
+        }
+        job => (format!("TimescaleDB job {job}"), "remove the job with remove_retention_policy()"),
+    };
     Some(Refusal::new(
         GuardName::PolicyOwner,
-        format!("TimescaleDB job {} manages it, too ({rule})", native.job),
-        "set `take_over_native_policy = true` in the table's policy, or remove the job with remove_retention_policy()",
+        format!("{who} manages it, too ({rule})"),
+        format!("set `take_over_native_policy = true` in the table's policy, or {remove}"),
     ))
 }
 
@@ -45,6 +51,10 @@ mod tests {
         assert_eq!(managed_twice(&table, None), None, "without a policy of ours nothing is managed twice");
         let refusal = managed_twice(&table, Some(&policy)).expect("refused");
         assert_eq!(refusal.sentence, "TimescaleDB job 1003 manages it, too (drop after 5 days)");
+        let job = std::mem::replace(&mut table.native_policies[0].job, SERVER_ITSELF);
+        let refusal = managed_twice(&table, Some(&policy)).expect("refused");
+        assert!(refusal.sentence.starts_with("the server itself manages it"), "{}", refusal.sentence);
+        table.native_policies[0].job = job;
         policy.take_over_native = true;
         assert_eq!(managed_twice(&table, Some(&policy)), None);
     }

@@ -1,0 +1,175 @@
+//! Every schema that may hold owned data, with the write counters of its tables and its bytes, in one
+//! snapshot and three queries, however many there are.
+//!
+//! PostgreSQL keeps no time of a last write, only counters, so the latest possible instant is told
+//! (`owned/changes.rs`); of what this process sees for the first time that is now. Invariant: counters that
+//! the server does not keep make the list an error, never a dataset look untouched.
+
+use std::collections::HashMap;
+
+use sqlx::AssertSqlSafe;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
+
+use crate::problem::{Problem, Result};
+use crate::retention::ownership::OwnedName;
+use crate::store::owned::ListedDataset;
+use crate::store::owned::changes::{Changes, Counter, Look};
+use crate::store::postgres::{begin_snapshot, column, read_failed, rollback};
+
+/// Of a schema `n`: the server's own, everybody's, and those that extensions made or live in.
+pub const RESERVED: &str = "(pg_catalog.left(n.nspname, 3) = 'pg_' OR pg_catalog.left(n.nspname, 13) = '_timescaledb_' \
+     OR n.nspname IN ('information_schema', 'public', 'timescaledb_information', 'timescaledb_experimental') \
+     OR EXISTS (SELECT 1 FROM pg_catalog.pg_extension e WHERE e.extnamespace = n.oid) \
+     OR EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_namespace'::regclass \
+       AND d.objid = n.oid AND d.deptype = 'e'))";
+
+/// Counters begin anew with the server and when somebody resets them.
+const SERVER: &str = "SELECT pg_catalog.current_setting('track_counts')::boolean AS counts, \
+     (extract(epoch FROM greatest(pg_catalog.pg_postmaster_start_time(), \
+       pg_catalog.pg_stat_get_db_stat_reset_time(d.oid))) * 1000000)::bigint AS epoch \
+     FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+
+const NOW: &str = "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint AS now";
+
+const IDENTITY: &str = "SELECT pg_catalog.format('schemas of database %s (%s) of cluster %s', d.datname, d.oid, \
+       (SELECT system_identifier FROM pg_catalog.pg_control_system())) AS identity \
+     FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
+
+pub struct Snapshot {
+    epoch: i64,
+    now: i64,
+    pub schemas: Vec<OwnedName>,
+    counters: HashMap<OwnedName, Vec<Counter>>,
+    /// `None` where a lock was in the way of measuring.
+    bytes: Option<HashMap<OwnedName, u64>>,
+}
+
+impl Snapshot {
+    pub fn listed(mut self, changes: &mut Changes) -> Vec<ListedDataset> {
+        let counters = self.schemas.iter().map(|name| (name, self.counters.remove(name).unwrap_or_default()));
+        let look = Look { epoch: self.epoch, now: self.now, counters: counters.collect() };
+        changes.learn(&look, |_| self.now);
+        let bytes =
+            |name: &OwnedName| self.bytes.as_ref().map(|bytes| bytes.get(name).copied().unwrap_or_default());
+        let listed = self.schemas.iter().map(|name| ListedDataset {
+            name: name.clone(),
+            last_change: changes.last(name),
+            bytes: bytes(name),
+        });
+        listed.collect()
+    }
+}
+
+pub async fn identity(connection: &mut PgConnection) -> Result<String> {
+    let row = sqlx::query(IDENTITY).fetch_one(connection).await;
+    column(&row.map_err(|error| read_failed("read which database this is", &error))?, "identity")
+}
+
+pub async fn read(connection: &mut PgConnection) -> Result<Snapshot> {
+    begin_snapshot(connection).await?;
+    let snapshot = read_in_snapshot(connection).await;
+    rollback(connection).await;
+    snapshot
+}
+
+async fn read_in_snapshot(connection: &mut PgConnection) -> Result<Snapshot> {
+    let server = rows(connection, SERVER.into()).await?;
+    let server =
+        server.first().ok_or_else(|| Problem::unreachable("the server does not know its database"))?;
+    if !column::<bool>(server, "counts")? {
+        return Err(Problem::unreachable(
+            "the server counts no writes, so nobody can tell what is still written",
+        )
+        .hint("set track_counts = on"));
+    }
+    let epoch = column(server, "epoch")?;
+    let schemas = names(&rows(connection, schemas_statement()).await?)?;
+    let counters = counters(&rows(connection, counters_statement()).await?)?;
+    let now = column(&rows(connection, NOW.into()).await?[0], "now")?;
+    let bytes = sizes(connection).await?;
+    Ok(Snapshot { epoch, now, schemas, counters, bytes })
+}
+
+fn schemas_statement() -> String {
+    format!(
+        "SELECT n.nspname::text AS schema FROM pg_catalog.pg_namespace n WHERE NOT {RESERVED} ORDER BY n.nspname"
+    )
+}
+
+/// A hypertable's chunks count for the schema of the hypertable, wherever they lie.
+fn tree() -> String {
+    format!(
+        "WITH RECURSIVE tree (schema, relation) AS (\
+           SELECT n.nspname::text, c.oid FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+           WHERE c.relkind IN ('r', 'm', 'p') AND NOT {RESERVED} \
+           UNION SELECT t.schema, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.relation)"
+    )
+}
+
+fn counters_statement() -> String {
+    format!(
+        "{} SELECT schema, relation::bigint AS relation, pg_catalog.pg_stat_get_tuples_inserted(relation) \
+           + pg_catalog.pg_stat_get_tuples_updated(relation) + pg_catalog.pg_stat_get_tuples_deleted(relation) AS writes \
+         FROM tree",
+        tree()
+    )
+}
+
+fn sizes_statement() -> String {
+    format!(
+        "{} SELECT schema, pg_catalog.sum(pg_catalog.pg_total_relation_size(relation))::bigint AS bytes \
+         FROM tree GROUP BY schema",
+        tree()
+    )
+}
+
+async fn rows(connection: &mut PgConnection, statement: String) -> Result<Vec<PgRow>> {
+    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(connection).await;
+    rows.map_err(|error| read_failed("list the schemas", &error))
+}
+
+fn names(rows: &[PgRow]) -> Result<Vec<OwnedName>> {
+    rows.iter().map(|row| column(row, "schema").map(OwnedName)).collect()
+}
+
+fn counters(rows: &[PgRow]) -> Result<HashMap<OwnedName, Vec<Counter>>> {
+    let mut counters: HashMap<OwnedName, Vec<Counter>> = HashMap::new();
+    for row in rows {
+        let number = |name| column::<i64>(row, name).map(i64::cast_unsigned);
+        let counter = Counter { piece: number("relation")?, writes: number("writes")? };
+        counters.entry(OwnedName(column(row, "schema")?)).or_default().push(counter);
+    }
+    Ok(counters)
+}
+
+/// Measuring opens every table, and nobody should wait for the list because somebody rewrites one.
+async fn sizes(connection: &mut PgConnection) -> Result<Option<HashMap<OwnedName, u64>>> {
+    let rows = match rows(connection, sizes_statement()).await {
+        Ok(rows) => rows,
+        Err(problem) if problem.kind == crate::problem::Kind::Busy => return Ok(None),
+        Err(problem) => return Err(problem),
+    };
+    let size = |row: &PgRow| {
+        let bytes: i64 = column::<Option<i64>>(row, "bytes")?.unwrap_or_default();
+        Ok((OwnedName(column(row, "schema")?), bytes.cast_unsigned()))
+    };
+    rows.iter().map(size).collect::<Result<_>>().map(Some)
+}
+
+/// Schemas that our role could not drop.
+pub async fn advice(connection: &mut PgConnection) -> Result<Vec<String>> {
+    let statement = format!(
+        "SELECT count(*) AS schemas, coalesce(pg_catalog.string_agg(DISTINCT o.rolname::text, ', '), '') AS owners \
+         FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner \
+         WHERE NOT {RESERVED} AND NOT pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE')"
+    );
+    let rows = rows(connection, statement).await?;
+    let Some(row) = rows.first() else { return Ok(Vec::new()) };
+    let schemas: i64 = row.try_get("schemas").unwrap_or_default();
+    let owners: String = column(row, "owners")?;
+    let advice =
+        format!("our role cannot drop {schemas} of the schemas; GRANT it the role that owns them ({owners})");
+    Ok(if schemas > 0 { vec![advice] } else { Vec::new() })
+}
