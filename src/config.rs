@@ -10,6 +10,7 @@ mod gate;
 mod limits;
 mod mail;
 mod nearest;
+mod ownership;
 mod policies;
 mod schema;
 mod secret;
@@ -40,6 +41,7 @@ use crate::retention::sessions::SessionRules;
 pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
+pub use self::ownership::RegistrySettings;
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
@@ -58,6 +60,8 @@ pub struct Config {
     pub report: ReportSettings,
     /// Who is asked whether a run may work; `None` where nobody is.
     pub gate: Option<GateSettings>,
+    /// Where it is remembered who owns what; `None` where nothing is owned.
+    pub registry: Option<RegistrySettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -134,6 +138,7 @@ impl Config {
         let state = StateSettings::read(&top)?;
         let report = mail::read_report(&top)?;
         let gate = gate::read(&top, secrets)?;
+        let registry = ownership::read_registry(&top, secrets)?;
         let disk = DiskSettings::read(&top)?;
         let mut stores = read_stores(&top, secrets)?;
         gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
@@ -143,7 +148,7 @@ impl Config {
             store.disk.clone_from(&disk);
         }
         let mail = mail::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate })
+        Ok(Self { stores, state, mail, report, gate, registry })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -168,6 +173,7 @@ impl Config {
             stores: vec![store],
             state: StateSettings::default(),
             gate: None,
+            registry: None,
             mail: None,
             report: ReportSettings::default(),
         })

@@ -28,6 +28,7 @@ pub(super) const TOP: Known = Known {
         "disk",
         "mail",
         "report",
+        "ownership",
     ],
 };
 
@@ -112,6 +113,15 @@ pub(super) const LAUNCHER_PASSWORD: Known =
 pub(super) const TICKET: Known =
     Known { label: "[gate.ticket]", path: "gate.ticket", keys: &["folder", "prefix"] };
 
+pub(super) const OWNERSHIP: Known =
+    Known { label: "[ownership]", path: "ownership", keys: &["registry", "registry_password"] };
+
+pub(super) const REGISTRY_URL: Known =
+    Known { label: "registry", path: "ownership.registry", keys: &["env", "file"] };
+
+pub(super) const REGISTRY_PASSWORD: Known =
+    Known { label: "registry_password", path: "ownership.registry_password", keys: &["env", "file"] };
+
 const SECTIONS: &[Known] = &[
     STATE,
     STORE,
@@ -132,6 +142,9 @@ const SECTIONS: &[Known] = &[
     MAIL_PASSWORD,
     REPORT,
     DISK,
+    OWNERSHIP,
+    REGISTRY_URL,
+    REGISTRY_PASSWORD,
 ];
 
 pub(super) const DISK: Known =

@@ -1,0 +1,384 @@
+//! The part of the ledger that a unit of work concerns, as the database has it, with the rows of others
+//! taken in.
+//!
+//! Invariant: what is loaded is closed. With a job come the datasets it claimed, with a dataset all who
+//! claimed it and whether they were deleted; so the ledger's own functions answer as on the whole of it.
+
+mod slice;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::connection::{Columns, Connection};
+use super::statements::Statements;
+use crate::retention::ownership::adopt::FoundRow;
+use crate::retention::ownership::claims::{Claim, Claims};
+use crate::retention::ownership::event::Event;
+use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
+
+/// What a unit of work needs to know.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub whole: bool,
+    pub datasets: BTreeSet<OwnedName>,
+    pub jobs: BTreeSet<JobId>,
+    /// Every dataset with a mark and without a job.
+    pub orphans: bool,
+    /// Every job that has not ended.
+    pub running: bool,
+    /// Jobs that are at work, of which we may not have heard.
+    pub live: Vec<JobId>,
+}
+
+/// A row of `esdl_time_series_info` and what we remember of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeptRow {
+    pub row_id: Uuid,
+    pub dataset: Option<OwnedName>,
+    pub job: Option<JobId>,
+    pub marked_at: Option<i64>,
+    pub first_look: Option<i64>,
+    pub first_check: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TheirRow {
+    pub row_id: Uuid,
+    pub row: FoundRow,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LastCheck {
+    pub number: i64,
+    pub at: i64,
+    pub announced: i64,
+}
+
+/// The ledger as it was loaded and as it becomes, with what stands in the tables.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    pub ledger: Ledger,
+    /// As the database has it; claims only of datasets that may get more.
+    pub before: Ledger,
+    /// The rows of datasets as we left them.
+    pub kept: BTreeMap<OwnedName, KeptRow>,
+    pub tombstones: BTreeMap<JobId, Vec<KeptRow>>,
+    /// Rows that are not as we left them.
+    pub changed: Vec<TheirRow>,
+    /// Rows that are there no more.
+    pub vanished: BTreeSet<Uuid>,
+    /// Deletions that are known from rows of others alone.
+    pub adopted: BTreeSet<JobId>,
+    /// Why a dataset is held, where we know.
+    pub reasons: BTreeMap<OwnedName, String>,
+    pub check: LastCheck,
+    /// Deletions that were adopted, and of which we were told by now.
+    pub confirmed: BTreeSet<JobId>,
+    pub whole: bool,
+    /// This unit is a check, at this instant.
+    pub checked_at: Option<i64>,
+    pub now: i64,
+}
+
+impl Scope {
+    pub(super) fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
+    pub(super) fn dataset(name: &OwnedName) -> Self {
+        Self { datasets: BTreeSet::from([name.clone()]), ..Self::default() }
+    }
+
+    pub(super) fn of(events: &[Event]) -> Self {
+        let mut scope = Self::default();
+        for event in events {
+            match event {
+                Event::SucceededWithAnUnknownDataset(job) => {
+                    scope.orphans = true;
+                    scope.jobs.insert(*job);
+                }
+                Event::JobIsLive(job)
+                | Event::Failed(job)
+                | Event::Deleted(job)
+                | Event::CancelTombstone(job) => _ = scope.jobs.insert(*job),
+                Event::Succeeded { job, dataset } => {
+                    scope.jobs.insert(*job);
+                    scope.datasets.insert(dataset.clone());
+                }
+                Event::CancelMark { dataset, .. } | Event::Hold { dataset, .. } | Event::Unhold(dataset) => {
+                    scope.datasets.insert(dataset.clone());
+                }
+            }
+        }
+        scope
+    }
+}
+
+/// Reads everything that the scope asks for and takes in what others changed.
+pub(super) async fn load(
+    connection: &mut Connection,
+    statements: &'static Statements,
+    scope: &Scope,
+    lock: bool,
+    now: i64,
+) -> sqlx::Result<Loaded> {
+    let mut loaded = Loaded { now, whole: scope.whole, ..Loaded::default() };
+    let last = connection.read(statements.last_check, &[], last_check).await?;
+    loaded.check = last.first().copied().unwrap_or_default();
+    if scope.whole {
+        load_whole(connection, statements, &mut loaded).await?;
+    } else {
+        slice::load(connection, statements, scope, lock, &mut loaded).await?;
+    }
+    loaded.remember(scope.whole);
+    loaded.learn_starts(connection, statements, &scope.live).await?;
+    loaded.take_in();
+    Ok(loaded)
+}
+
+async fn load_whole(
+    connection: &mut Connection,
+    statements: &'static Statements,
+    loaded: &mut Loaded,
+) -> sqlx::Result<()> {
+    loaded.changed = connection.read(statements.changed_by_others, &[], their_row).await?;
+    loaded.vanished = connection.read(statements.vanished, &[], row_id).await?.into_iter().collect();
+    loaded.take_kept(connection.read(statements.all_kept, &[], kept_row).await?);
+    let claims = connection.read(statements.all_claims, &[], claim).await?;
+    loaded.ledger.claims = claims.into_iter().collect();
+    loaded.take_deleted(connection.read(statements.all_deleted, &[], deleted).await?);
+    loaded.ledger.jobs = connection.read(statements.all_jobs, &[], seen_job).await?.into_iter().collect();
+    let datasets = connection.read(statements.all_datasets, &[], seen_dataset).await?;
+    loaded.ledger.datasets = datasets.into_iter().collect();
+    loaded.take_holds(connection.read(statements.all_holds, &[], hold).await?);
+    Ok(())
+}
+
+impl Loaded {
+    fn take_kept(&mut self, rows: Vec<KeptRow>) {
+        let mut datasets = Vec::with_capacity(rows.len());
+        for row in rows {
+            match (&row.dataset, row.job) {
+                (Some(name), _) => datasets.push((name.clone(), row)),
+                (None, Some(job)) => self.tombstones.entry(job).or_default().push(row),
+                (None, None) => {}
+            }
+        }
+        self.kept = datasets.into_iter().collect();
+        let row = |kept: &KeptRow| Row { job: kept.job, mark: self.mark(kept) };
+        let rows = self.kept.iter().map(|(name, kept)| (name.clone(), row(kept))).collect();
+        let first = |rows: &Vec<KeptRow>| rows.iter().filter_map(|row| row.marked_at).min();
+        let tombstones =
+            self.tombstones.iter().filter_map(|(job, rows)| Some((*job, first(rows)?))).collect();
+        self.ledger.rows = rows;
+        self.ledger.tombstones = tombstones;
+    }
+
+    /// Every check sees every mark: when it was seen last is known from the check alone.
+    fn mark(&self, kept: &KeptRow) -> Option<Mark> {
+        Some(Mark {
+            at: kept.marked_at?,
+            seen: kept.first_look.map(|first| (first, self.check.at)),
+            announced: kept.first_check.is_some_and(|number| number <= self.check.announced),
+        })
+    }
+
+    fn take_deleted(&mut self, rows: Vec<(JobId, i64, bool)>) {
+        self.adopted = rows.iter().filter(|(_, _, adopted)| *adopted).map(|(job, ..)| *job).collect();
+        self.ledger.deleted_jobs = rows.into_iter().map(|(job, at, _)| (job, at)).collect();
+    }
+
+    fn take_holds(&mut self, rows: Vec<(OwnedName, Option<i64>, Option<String>)>) {
+        for (name, until, reason) in rows {
+            if let Some(reason) = reason {
+                self.reasons.insert(name.clone(), reason);
+            }
+            self.ledger.holds.insert(name, until);
+        }
+    }
+
+    /// Keeps what everything is compared with. Rows are compared with `kept`; where the whole ledger is
+    /// loaded, claims only grow by what others changed.
+    fn remember(&mut self, whole: bool) {
+        let claims = if whole { self.claims_of_changed() } else { self.ledger.claims.clone() };
+        self.before = Ledger {
+            claims,
+            rows: BTreeMap::new(),
+            deleted_jobs: self.ledger.deleted_jobs.clone(),
+            jobs: self.ledger.jobs.clone(),
+            datasets: self.ledger.datasets.clone(),
+            tombstones: self.ledger.tombstones.clone(),
+            holds: self.ledger.holds.clone(),
+        };
+    }
+
+    fn claims_of_changed(&self) -> Claims {
+        let names = self.changed.iter().filter_map(|their| their.row.dataset.as_ref());
+        let claims = |name| self.ledger.claims.of(name).iter().map(move |claim| (OwnedName::clone(name), *claim));
+        names.flat_map(claims).collect()
+    }
+
+    /// A job that a list shows for the first time has been at work since it was registered there, not since
+    /// we looked: it may have written before.
+    async fn learn_starts(
+        &mut self,
+        connection: &mut Connection,
+        statements: &'static Statements,
+        live: &[JobId],
+    ) -> sqlx::Result<()> {
+        let unknown: BTreeSet<JobId> =
+            live.iter().copied().filter(|job| !self.ledger.jobs.contains_key(job)).collect();
+        if unknown.is_empty() || connection.read(statements.has_job_table, &[], some).await?.is_empty() {
+            return Ok(());
+        }
+        for (job, start) in connection.read(statements.starts_of, &[&ids(unknown)], start).await? {
+            self.ledger.job_is_live(job, start.unwrap_or(self.now).min(self.now));
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self) {
+        let (now, changed) = (self.now, std::mem::take(&mut self.changed));
+        let appeared: BTreeSet<&OwnedName> =
+            changed.iter().filter_map(|their| their.row.dataset.as_ref()).collect();
+        let touched: BTreeSet<Uuid> = changed.iter().map(|their| their.row_id).collect();
+        let is_gone = |name: &OwnedName, kept: &KeptRow| {
+            let moved = self.vanished.contains(&kept.row_id) || touched.contains(&kept.row_id);
+            moved && !appeared.contains(name)
+        };
+        if !(changed.is_empty() && self.vanished.is_empty()) {
+            let gone = self.kept.iter().filter(|(name, kept)| is_gone(name, kept));
+            let gone: Vec<OwnedName> = gone.map(|(name, _)| name.clone()).collect();
+            gone.iter().for_each(|name| self.ledger.row_vanished(name));
+        }
+        self.forget_vanished_tombstones(&touched);
+        for their in &changed {
+            let (ledger, adopted) = (&self.ledger.deleted_jobs, &self.adopted);
+            let told = their.row.job.is_some_and(|job| ledger.contains_key(&job) && !adopted.contains(&job));
+            let known = their.row.job.is_some_and(|job| ledger.contains_key(&job));
+            if let Some(reason) = self.ledger.take_in(&their.row, &|_| told, now) {
+                let name = their.row.dataset.clone().expect("only a dataset is held");
+                self.reasons.insert(name, reason.to_owned());
+            }
+            if let (Some(job), false) = (their.row.job, known) {
+                self.adopted.extend(self.ledger.deleted_jobs.contains_key(&job).then_some(job));
+            }
+        }
+        self.changed = changed;
+    }
+
+    fn forget_vanished_tombstones(&mut self, touched: &BTreeSet<Uuid>) {
+        for (job, rows) in &self.tombstones {
+            let is_gone = |row: &KeptRow| self.vanished.contains(&row.row_id) || touched.contains(&row.row_id);
+            if rows.iter().all(is_gone) {
+                self.ledger.tombstones.remove(job);
+            }
+        }
+    }
+}
+
+/// A JSON list of ids.
+pub(super) fn ids(all: impl IntoIterator<Item = JobId>) -> String {
+    let texts: Vec<String> = all.into_iter().map(|job| job.0.to_string()).collect();
+    list(&texts)
+}
+
+pub(super) fn list<T: serde::Serialize>(all: &[T]) -> String {
+    serde_json::to_string(all).expect("texts and numbers become JSON")
+}
+
+fn unreadable(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
+}
+
+fn id(row: &dyn Columns, column: usize) -> sqlx::Result<Option<Uuid>> {
+    let text = row.text(column)?;
+    text.map(|text| text.parse().map_err(|_| unreadable("a value is no id"))).transpose()
+}
+
+fn required<T>(value: Option<T>) -> sqlx::Result<T> {
+    value.ok_or_else(|| unreadable("a value is missing"))
+}
+
+fn job(row: &dyn Columns, column: usize) -> sqlx::Result<JobId> {
+    Ok(JobId(required(id(row, column)?)?))
+}
+
+fn name(row: &dyn Columns, column: usize) -> sqlx::Result<OwnedName> {
+    Ok(OwnedName(required(row.text(column)?)?))
+}
+
+fn number(row: &dyn Columns, column: usize) -> sqlx::Result<i64> {
+    required(row.number(column)?)
+}
+
+pub(super) fn some(_: &dyn Columns) -> sqlx::Result<()> {
+    Ok(())
+}
+
+pub(super) fn only_job(row: &dyn Columns) -> sqlx::Result<JobId> {
+    job(row, 0)
+}
+
+fn only_name(row: &dyn Columns) -> sqlx::Result<OwnedName> {
+    name(row, 0)
+}
+
+fn row_id(row: &dyn Columns) -> sqlx::Result<Uuid> {
+    required(id(row, 0)?)
+}
+
+fn kept_row(row: &dyn Columns) -> sqlx::Result<KeptRow> {
+    Ok(KeptRow {
+        row_id: row_id(row)?,
+        dataset: row.text(1)?.map(OwnedName),
+        job: id(row, 2)?.map(JobId),
+        marked_at: row.number(3)?,
+        first_look: row.number(4)?,
+        first_check: row.number(5)?,
+    })
+}
+
+fn their_row(row: &dyn Columns) -> sqlx::Result<TheirRow> {
+    let found = FoundRow {
+        dataset: row.text(1)?.map(OwnedName),
+        job: id(row, 2)?.map(JobId),
+        marked_at: row.number(3)?,
+        registered_at: row.number(4)?.unwrap_or(i64::MAX),
+    };
+    Ok(TheirRow { row_id: row_id(row)?, row: found })
+}
+
+fn claim(row: &dyn Columns) -> sqlx::Result<(OwnedName, Claim)> {
+    Ok((name(row, 0)?, Claim { job: job(row, 1)?, at: number(row, 2)? }))
+}
+
+fn deleted(row: &dyn Columns) -> sqlx::Result<(JobId, i64, bool)> {
+    Ok((job(row, 0)?, number(row, 1)?, number(row, 2)? != 0))
+}
+
+fn seen_job(row: &dyn Columns) -> sqlx::Result<(JobId, SeenJob)> {
+    Ok((job(row, 0)?, SeenJob { first_seen: number(row, 1)?, ended: row.number(2)? }))
+}
+
+fn start(row: &dyn Columns) -> sqlx::Result<(JobId, Option<i64>)> {
+    Ok((job(row, 0)?, row.number(1)?))
+}
+
+fn seen_dataset(row: &dyn Columns) -> sqlx::Result<(OwnedName, SeenDataset)> {
+    let seen = SeenDataset {
+        first_seen: number(row, 1)?,
+        last_change: row.number(2)?,
+        absent_since: row.number(3)?,
+    };
+    Ok((name(row, 0)?, seen))
+}
+
+fn hold(row: &dyn Columns) -> sqlx::Result<(OwnedName, Option<i64>, Option<String>)> {
+    Ok((name(row, 0)?, row.number(1)?, row.text(2)?))
+}
+
+fn last_check(row: &dyn Columns) -> sqlx::Result<LastCheck> {
+    Ok(LastCheck { number: number(row, 0)?, at: number(row, 1)?, announced: number(row, 2)? })
+}
