@@ -22,6 +22,7 @@ mod real {
     mod measure;
     mod own_server;
     mod proxy;
+    mod registry;
     mod restart;
     mod runner_lock;
     mod sessions;

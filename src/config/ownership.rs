@@ -43,9 +43,9 @@ fn registry(setting: &Setting<'_>, secrets: &dyn SecretSource) -> Result<SecretS
     let is_path = |text: &str| Path::new(text).is_absolute();
     match setting.value.get_ref().as_str() {
         Some(text) if is_path(text) => Ok(text.into()),
-        Some(text) if !text.contains("://") => {
-            Err(setting.fault(" is neither a postgres:// URL nor an absolute path").hint(format!("write for example {FILE}")))
-        }
+        Some(text) if !text.contains("://") => Err(setting
+            .fault(" is neither a postgres:// URL nor an absolute path")
+            .hint(format!("write for example {FILE}"))),
         _ => secret::read_registry_url(setting, secrets),
     }
 }

@@ -300,7 +300,9 @@ impl Registry for DatabaseRegistry {
     ) -> Result<Decision> {
         let scope = Scope { running: true, live: live_jobs.to_vec(), ..Scope::dataset(dataset) };
         let decide = |loaded: &mut Loaded| {
-            live_jobs.iter().for_each(|job| loaded.ledger.job_is_live(*job, now));
+            for job in live_jobs {
+                loaded.ledger.job_is_live(*job, now);
+            }
             if let Some(seen) = loaded.ledger.datasets.get_mut(dataset) {
                 seen.last_change = seen.last_change.max(last_change);
             }
@@ -362,9 +364,11 @@ impl Loaded {
     }
 
     fn explain_new_holds(&mut self) {
-        let new = self.ledger.holds.iter().filter(|(name, until)| {
-            until.is_none() && self.before.holds.get(*name) != Some(*until)
-        });
+        let new = self
+            .ledger
+            .holds
+            .iter()
+            .filter(|(name, until)| until.is_none() && self.before.holds.get(*name) != Some(*until));
         let reason = "a job that may have written it succeeded, and nobody can read with what";
         self.reasons.extend(new.map(|(name, _)| (name.clone(), reason.to_owned())));
     }

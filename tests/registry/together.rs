@@ -1,6 +1,5 @@
 //! Two registries on one database, at work at the same time.
 
-use timesweep::registry::Registry;
 use timesweep::retention::ownership::OwnedName;
 use timesweep::retention::ownership::event::Event;
 

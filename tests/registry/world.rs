@@ -27,6 +27,7 @@ pub const SETTINGS: Settings = Settings {
 pub type PlainRow = (Option<String>, Option<String>, Option<i64>);
 
 #[derive(Clone)]
+#[allow(dead_code, reason = "each of the two test programs uses one of them")]
 pub enum Place {
     Sqlite(PathBuf),
     Postgres(String),
@@ -69,7 +70,8 @@ impl Place {
             Self::Postgres(_) => format!("timestamptz 'epoch' + {at} * interval '1 microsecond'"),
         };
         let marked = marked.map_or("NULL".into(), |hour| instant(START + hour * HOUR));
-        let (dataset, job) = (text(dataset.map(str::to_owned)), text(job.map(|number| id(number).0.to_string())));
+        let (dataset, job) =
+            (text(dataset.map(str::to_owned)), text(job.map(|number| id(number).0.to_string())));
         let row = Uuid::now_v7();
         self.run(&format!(
             "INSERT INTO esdl_time_series_info (row_id, esdl_id, registered_at, deactivated_at, job_id) \
@@ -121,9 +123,10 @@ pub fn listed(names: &[&str]) -> Inventory {
 /// What the table has to hold for a ledger: the face that other programs see.
 pub fn derived(ledger: &Ledger) -> Vec<PlainRow> {
     let text = |job: JobId| job.0.to_string();
-    let of_datasets = ledger.rows.iter().map(|(name, row)| {
-        (Some(name.0.clone()), row.job.map(text), row.mark.as_ref().map(|mark| mark.at))
-    });
+    let of_datasets = ledger
+        .rows
+        .iter()
+        .map(|(name, row)| (Some(name.0.clone()), row.job.map(text), row.mark.as_ref().map(|mark| mark.at)));
     let tombstones = ledger.tombstones.iter().map(|(job, at)| (None, Some(text(*job)), Some(*at)));
     let mut rows: Vec<PlainRow> = of_datasets.chain(tombstones).collect();
     rows.sort();

@@ -44,7 +44,9 @@ fn quarantined(loaded: &Loaded) -> Vec<String> {
     }
     let told = |(reason, names): (&str, Vec<&OwnedName>)| {
         let (counted, shown) = (counted(&names), shown(&names));
-        format!("{counted} wait for a person ({reason}): {shown}; remove the hold to let them go, or cancel the mark to keep them")
+        format!(
+            "{counted} wait for a person ({reason}): {shown}; remove the hold to let them go, or cancel the mark to keep them"
+        )
     };
     by_reason.into_iter().map(told).collect()
 }

@@ -5,9 +5,9 @@
 //! transaction, along.
 
 use futures_util::TryStreamExt;
+use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
-use sqlx::Row;
 
 #[derive(Debug)]
 pub(super) enum Connection {

@@ -52,7 +52,9 @@ impl Rows {
         match self.0.last_mut().filter(|batch| batch.rows < ROWS_IN_A_BATCH) {
             Some(batch) => {
                 batch.list.pop();
-                batch.list.push_str(&format!(",{row}]"));
+                batch.list.push(',');
+                batch.list.push_str(&row.to_string());
+                batch.list.push(']');
                 batch.rows += 1;
             }
             None => self.0.push(Batch { list: format!("[{row}]"), rows: 1 }),
@@ -101,9 +103,11 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
         }
     }
     changes.undeleted = gone(&before.deleted_jobs, &after.deleted_jobs, |job| json!(job.0));
-    changes.jobs = new(&before.jobs, &after.jobs, |job, seen| {
-        json!({"job": job.0, "first_seen": seen.first_seen, "ended": seen.ended})
-    });
+    changes.jobs = new(
+        &before.jobs,
+        &after.jobs,
+        |job, seen| json!({"job": job.0, "first_seen": seen.first_seen, "ended": seen.ended}),
+    );
     changes.datasets = new(&before.datasets, &after.datasets, |name, seen| {
         json!({"dataset": name.0, "first_seen": seen.first_seen, "last_change": seen.last_change,
                "absent_since": seen.absent_since})
@@ -231,7 +235,8 @@ fn free_tombstones(
     let mut free = BTreeMap::new();
     let over = loaded.tombstones.iter().filter(|(job, _)| !loaded.ledger.tombstones.contains_key(job));
     for (job, rows) in over {
-        let is_there = |row: &&KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
+        let is_there =
+            |row: &&KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
         for row in rows.iter().filter(is_there) {
             if let Some(other) = free.insert(*job, Standing::of(row)) {
                 changes.tombstones_removed.push(other.expected());
@@ -265,8 +270,7 @@ fn put_tombstones(loaded: &Loaded, moved: &BTreeSet<Uuid>, changes: &mut Changes
         changes.kept.push(json!({"row_id": their.row_id, "job": job.0, "marked_at": their.row.marked_at}));
     }
     for (job, at) in &loaded.ledger.tombstones {
-        let is_there =
-            |row: &KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
+        let is_there = |row: &KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
         let is_covered =
             covered.contains(job) || loaded.tombstones.get(job).is_some_and(|rows| rows.iter().any(is_there));
         if !is_covered {
@@ -313,9 +317,8 @@ impl Loaded {
         let mark = row.mark.as_ref();
         let first_look = mark.and_then(|mark| mark.seen).map(|(first, _)| first);
         let number = self.check.number + i64::from(self.checked_at.is_some());
-        let same_mark = |kept: &&KeptRow| {
-            kept.first_look == first_look && kept.marked_at == mark.map(|mark| mark.at)
-        };
+        let same_mark =
+            |kept: &&KeptRow| kept.first_look == first_look && kept.marked_at == mark.map(|mark| mark.at);
         let known = self.kept.get(name).filter(same_mark).and_then(|kept| kept.first_check);
         KeptRow {
             row_id,

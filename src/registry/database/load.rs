@@ -215,7 +215,8 @@ impl Loaded {
 
     fn claims_of_changed(&self) -> Claims {
         let names = self.changed.iter().filter_map(|their| their.row.dataset.as_ref());
-        let claims = |name| self.ledger.claims.of(name).iter().map(move |claim| (OwnedName::clone(name), *claim));
+        let claims =
+            |name| self.ledger.claims.of(name).iter().map(move |claim| (OwnedName::clone(name), *claim));
         names.flat_map(claims).collect()
     }
 
@@ -250,16 +251,18 @@ impl Loaded {
         if !(changed.is_empty() && self.vanished.is_empty()) {
             let gone = self.kept.iter().filter(|(name, kept)| is_gone(name, kept));
             let gone: Vec<OwnedName> = gone.map(|(name, _)| name.clone()).collect();
-            gone.iter().for_each(|name| self.ledger.row_vanished(name));
+            for name in &gone {
+                self.ledger.row_vanished(name);
+            }
         }
         self.forget_vanished_tombstones(&touched);
         for their in &changed {
             let (ledger, adopted) = (&self.ledger.deleted_jobs, &self.adopted);
             let told = their.row.job.is_some_and(|job| ledger.contains_key(&job) && !adopted.contains(&job));
             let known = their.row.job.is_some_and(|job| ledger.contains_key(&job));
-            if let Some(reason) = self.ledger.take_in(&their.row, &|_| told, now) {
-                let name = their.row.dataset.clone().expect("only a dataset is held");
-                self.reasons.insert(name, reason.to_owned());
+            let doubt = self.ledger.take_in(&their.row, &|_| told, now);
+            if let (Some(reason), Some(name)) = (doubt, &their.row.dataset) {
+                self.reasons.insert(name.clone(), reason.to_owned());
             }
             if let (Some(job), false) = (their.row.job, known) {
                 self.adopted.extend(self.ledger.deleted_jobs.contains_key(&job).then_some(job));
@@ -270,7 +273,8 @@ impl Loaded {
 
     fn forget_vanished_tombstones(&mut self, touched: &BTreeSet<Uuid>) {
         for (job, rows) in &self.tombstones {
-            let is_gone = |row: &KeptRow| self.vanished.contains(&row.row_id) || touched.contains(&row.row_id);
+            let is_gone =
+                |row: &KeptRow| self.vanished.contains(&row.row_id) || touched.contains(&row.row_id);
             if rows.iter().all(is_gone) {
                 self.ledger.tombstones.remove(job);
             }
@@ -285,7 +289,7 @@ pub(super) fn ids(all: impl IntoIterator<Item = JobId>) -> String {
 }
 
 pub(super) fn list<T: serde::Serialize>(all: &[T]) -> String {
-    serde_json::to_string(all).expect("texts and numbers become JSON")
+    serde_json::json!(all).to_string()
 }
 
 fn unreadable(what: &'static str) -> sqlx::Error {
@@ -313,6 +317,7 @@ fn number(row: &dyn Columns, column: usize) -> sqlx::Result<i64> {
     required(row.number(column)?)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as every function that reads a row")]
 pub(super) fn some(_: &dyn Columns) -> sqlx::Result<()> {
     Ok(())
 }

@@ -36,7 +36,10 @@ const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'";
 
 static SCHEMA: Schema = Schema {
-    has_versions: "SELECT 1::bigint WHERE to_regclass('timesweep_registry_version') IS NOT NULL",
+    // Read from the catalog itself: what a session remembers of it may be older than the advisory lock that
+    // it waited for.
+    has_versions: "SELECT 1::bigint FROM pg_catalog.pg_class WHERE relname = 'timesweep_registry_version' \
+        AND pg_catalog.pg_table_is_visible(oid)",
     version: "SELECT max(version)::bigint FROM timesweep_registry_version",
     create_versions: "CREATE TABLE timesweep_registry_version \
         (version bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())",
@@ -97,9 +100,9 @@ impl Postgres {
         let problem = || Problem::unreachable(format!("cannot connect to the registry {}", self.address()));
         match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
             Ok(Ok(Ok(session))) => Ok(session),
-            Ok(Ok(Err(error))) => Err(problem().cause(in_plain_words(&error)).hint(
-                "check url, role, password and pg_hba.conf; `timesweep check` says when it works",
-            )),
+            Ok(Ok(Err(error))) => Err(problem()
+                .cause(in_plain_words(&error))
+                .hint("check url, role, password and pg_hba.conf; `timesweep check` says when it works")),
             Ok(Err(join)) => Err(problem().cause(join.to_string())),
             Err(_) => Err(problem()
                 .cause(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
@@ -147,15 +150,16 @@ impl Place for Postgres {
 
     fn problem(&self, doing: &str, error: &sqlx::Error) -> Problem {
         let (kind, hint) = match code(error).as_deref() {
-            Some("55P03") => (Kind::Busy, "another program holds a lock on the registry's tables; try again later"),
+            Some("55P03") => {
+                (Kind::Busy, "another program holds a lock on the registry's tables; try again later")
+            }
             Some("42501") => (
                 Kind::Unreachable,
                 "grant our role SELECT, INSERT, UPDATE and DELETE on esdl_time_series_info, SELECT on job, and CREATE on the schema",
             ),
-            Some("42P05" | "26000") => (
-                Kind::Unreachable,
-                "connect to the server directly, or through the pooler in session mode",
-            ),
+            Some("42P05" | "26000") => {
+                (Kind::Unreachable, "connect to the server directly, or through the pooler in session mode")
+            }
             Some(_) => (Kind::Unreachable, "see the server's log"),
             None => (Kind::Unreachable, "the connection is made anew by the next attempt"),
         };

@@ -78,11 +78,11 @@ async fn refuse_other_columns(place: &dyn Place, connection: &mut Connection) ->
         found.iter().any(|(column, kind)| column == name && types.contains(&kind.as_str()))
     };
     match schema.needed_columns.iter().find(|needed| !fits(needed)) {
-        Some((name, types)) if !found.is_empty() => Err(Problem::refused(
-            "the table esdl_time_series_info is not the one that OMOTES has",
-        )
-        .cause(format!("it needs a column {name} of type {}", types.join(" or ")))
-        .hint("bring the OMOTES database up to date, or name another database in [ownership]")),
+        Some((name, types)) if !found.is_empty() => {
+            Err(Problem::refused("the table esdl_time_series_info is not the one that OMOTES has")
+                .cause(format!("it needs a column {name} of type {}", types.join(" or ")))
+                .hint("bring the OMOTES database up to date, or name another database in [ownership]"))
+        }
         _ => Ok(()),
     }
 }

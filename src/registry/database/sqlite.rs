@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 
 use super::Place;
 use super::connection::Connection;
@@ -24,7 +24,7 @@ use crate::problem::{Kind, Problem, Result};
 use crate::registry::RunnerLock;
 
 /// How long a unit waits for another process: longer than any check takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `PRAGMA application_id` of sqlite_0001.sql.
 const APPLICATION_ID: i64 = 1_953_723_975;
@@ -117,7 +117,8 @@ impl File {
     }
 }
 
-const HINT: &str = "name a file in a folder of its own in [ownership], such as /var/lib/timesweep/registry.db";
+const HINT: &str =
+    "name a file in a folder of its own in [ownership], such as /var/lib/timesweep/registry.db";
 
 #[async_trait]
 impl Place for File {
@@ -171,7 +172,8 @@ impl Place for File {
     }
 
     fn reach(&self) -> String {
-        "the registry is a SQLite file: one runner at a time on this host, and no other host may use it".into()
+        "the registry is a SQLite file: one runner at a time on this host, and no other host may use it"
+            .into()
     }
 }
 

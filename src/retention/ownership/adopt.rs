@@ -16,8 +16,7 @@ pub struct FoundRow {
 }
 
 /// A row was marked with both ids before we knew it: a deletion, or a success that met a mark.
-pub const MARKED_BEFORE: &str =
-    "its row was marked by another program: the job was deleted, or it succeeded and the mark was left standing";
+pub const MARKED_BEFORE: &str = "its row was marked by another program: the job was deleted, or it succeeded and the mark was left standing";
 /// Another program let an active registration go.
 pub const MARKED_BY_OTHERS: &str = "another program marked its active row";
 /// Registered, not marked, and without a job.
@@ -47,7 +46,7 @@ impl Ledger {
             }
             (Some(dataset), None, None) => {
                 self.rows.insert(dataset.clone(), Row { job: None, mark: None });
-                self.quarantine(dataset, WITHOUT_JOB)
+                Some(self.quarantine(dataset, WITHOUT_JOB))
             }
             (None, Some(job), Some(at)) => {
                 self.take_in_deletion(job, at, now);
@@ -80,13 +79,7 @@ impl Ledger {
         }
     }
 
-    fn take_in_marked(
-        &mut self,
-        dataset: &OwnedName,
-        job: JobId,
-        at: i64,
-        now: i64,
-    ) -> Option<&'static str> {
+    fn take_in_marked(&mut self, dataset: &OwnedName, job: JobId, at: i64, now: i64) -> Option<&'static str> {
         let row = self.rows.get(dataset);
         let mark = row.and_then(|row| row.mark.as_ref());
         let same_job = row.is_some_and(|row| row.job == Some(job));
@@ -106,7 +99,7 @@ impl Ledger {
             self.take_in_deletion(job, at, now);
         }
         self.rows.insert(dataset.clone(), Row { job: Some(job), mark: Some(Mark::new(at)) });
-        self.quarantine(dataset, if known { MARKED_BY_OTHERS } else { MARKED_BEFORE })
+        Some(self.quarantine(dataset, if known { MARKED_BY_OTHERS } else { MARKED_BEFORE }))
     }
 
     fn take_in_deletion(&mut self, job: JobId, at: i64, now: i64) {
@@ -125,9 +118,9 @@ impl Ledger {
         }
     }
 
-    fn quarantine(&mut self, dataset: &OwnedName, reason: &'static str) -> Option<&'static str> {
+    fn quarantine(&mut self, dataset: &OwnedName, reason: &'static str) -> &'static str {
         self.holds.insert(dataset.clone(), None);
-        Some(reason)
+        reason
     }
 
     /// Active rows that nobody owns: a job's deletion is known from elsewhere, and its data stayed.

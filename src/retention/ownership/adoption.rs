@@ -88,7 +88,9 @@ fn an_active_row_beside_a_tombstone_stays_and_is_listed() {
             rows.reverse();
         }
         let mut ledger = Ledger::default();
-        rows.iter().for_each(|row| _ = take_in(&mut ledger, row));
+        for row in &rows {
+            take_in(&mut ledger, row);
+        }
         assert_eq!(ledger.tombstones.get(&job(1)), Some(&(2 * HOUR)));
         assert_eq!(ledger.probable_leaks().collect::<Vec<_>>(), [&name()]);
         assert_eq!(in_the_end(&mut ledger), Decision::Owned(job(1)));

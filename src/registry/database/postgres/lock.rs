@@ -17,7 +17,8 @@ use crate::registry::RunnerLock;
 const VERIFY_LIMIT: Duration = Duration::from_secs(30);
 
 /// "time", "runn" as two numbers.
-const TAKE: &str = "SELECT pg_catalog.pg_try_advisory_lock(1953066341, 1920298606), pg_catalog.pg_backend_pid()";
+const TAKE: &str =
+    "SELECT pg_catalog.pg_try_advisory_lock(1953066341, 1920298606), pg_catalog.pg_backend_pid()";
 
 const HOLDER: &str = "SELECT format('%s (process %s, role %s, from %s)', a.application_name, a.pid, \
        coalesce(a.usename, '?'), coalesce(host(a.client_addr), 'local')) \

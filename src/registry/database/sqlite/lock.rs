@@ -23,7 +23,8 @@ pub(super) fn take(registry: &Path, run: &str) -> Result<FileLock> {
     let failed = |error: &dyn std::error::Error| {
         Problem::unreachable(format!("the lock file {label} cannot be used")).cause(error.to_string())
     };
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
     let mut file = opened.map_err(|error| failed(&error))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}

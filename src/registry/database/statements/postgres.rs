@@ -6,9 +6,17 @@ use super::Statements;
 macro_rules! micros {
     ($column:literal) => {
         concat!(
-            "CASE WHEN isfinite(", $column, ") THEN (extract(epoch FROM ", $column, ") * 1000000)::bigint \
-             WHEN ", $column, " > now() THEN 9223372036854775807 \
-             WHEN ", $column, " < now() THEN -9223372036854775808 END"
+            "CASE WHEN isfinite(",
+            $column,
+            ") THEN (extract(epoch FROM ",
+            $column,
+            ") * 1000000)::bigint \
+             WHEN ",
+            $column,
+            " > now() THEN 9223372036854775807 \
+             WHEN ",
+            $column,
+            " < now() THEN -9223372036854775808 END"
         )
     };
 }
@@ -31,14 +39,18 @@ macro_rules! ids {
     };
 }
 
-const KEPT: &str = "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row";
+const KEPT: &str =
+    "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row";
 
 macro_rules! theirs {
     ($rest:expr) => {
         concat!(
             "SELECT t.row_id::text, t.esdl_id::text, t.job_id::text, ",
-            micros!("t.deactivated_at"), ", ", micros!("t.registered_at"),
-            " FROM esdl_time_series_info t ", $rest
+            micros!("t.deactivated_at"),
+            ", ",
+            micros!("t.registered_at"),
+            " FROM esdl_time_series_info t ",
+            $rest
         )
     };
 }
@@ -53,9 +65,11 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_kept: KEPT,
     kept_of: concat!(
         "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row \
-         WHERE dataset = ", texts!("1"),
+         WHERE dataset = ",
+        texts!("1"),
         " UNION ALL SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row \
-         WHERE dataset IS NULL AND job = ", ids!("2")
+         WHERE dataset IS NULL AND job = ",
+        ids!("2")
     ),
     changed_by_others: theirs!(concat!(
         "LEFT JOIN timesweep_row k ON k.row_id = t.row_id AND k.dataset IS NOT DISTINCT FROM t.esdl_id \
@@ -74,7 +88,8 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
         WHERE dataset IS NOT NULL AND job IS NULL AND marked_at IS NOT NULL",
     all_deleted: "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job",
     deleted_of: concat!(
-        "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job WHERE job = ", ids!("1")
+        "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job WHERE job = ",
+        ids!("1")
     ),
     all_jobs: "SELECT job::text, first_seen, ended FROM timesweep_seen_job",
     jobs_of: concat!("SELECT job::text, first_seen, ended FROM timesweep_seen_job WHERE job = ", ids!("1")),
@@ -90,7 +105,10 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     has_job_table: "SELECT 1::bigint WHERE to_regclass('job') IS NOT NULL",
     live_jobs: "SELECT job_id::text FROM job",
     starts_of: concat!(
-        "SELECT job_id::text, ", micros!("registered_at"), " FROM job WHERE job_id = ", ids!("1")
+        "SELECT job_id::text, ",
+        micros!("registered_at"),
+        " FROM job WHERE job_id = ",
+        ids!("1")
     ),
 
     add_claims: "INSERT INTO timesweep_claim (dataset, job, at) \
@@ -123,14 +141,19 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     remove_kept: concat!("DELETE FROM timesweep_row WHERE row_id = ", ids!("1")),
     insert_theirs: concat!(
         "INSERT INTO esdl_time_series_info (row_id, esdl_id, registered_at, deactivated_at, job_id) \
-         SELECT row_id, dataset, ", instant!("now"), ", ", instant!("marked_at"), ", job \
+         SELECT row_id, dataset, ",
+        instant!("now"),
+        ", ",
+        instant!("marked_at"),
+        ", job \
          FROM json_to_recordset($1::json) \
            AS x (row_id uuid, dataset text, now bigint, marked_at bigint, job uuid) \
          ON CONFLICT DO NOTHING"
     ),
     // Another job's reference would say something wrong.
     update_theirs: concat!(
-        "UPDATE esdl_time_series_info t SET esdl_id = x.dataset, deactivated_at = ", instant!("x.marked_at"),
+        "UPDATE esdl_time_series_info t SET esdl_id = x.dataset, deactivated_at = ",
+        instant!("x.marked_at"),
         ", job_id = x.job, \
          job_reference = CASE WHEN t.job_id IS NOT DISTINCT FROM x.job THEN t.job_reference END \
          FROM json_to_recordset($1::json) AS x (row_id uuid, dataset text, marked_at bigint, job uuid, \

@@ -10,7 +10,10 @@ macro_rules! listed {
 
 const THEIRS: &str = concat!(
     "SELECT row_id, esdl_id, job_id, deactivated_at, registered_at FROM esdl_time_series_info \
-     WHERE esdl_id ", listed!("1"), " OR row_id ", listed!("2")
+     WHERE esdl_id ",
+    listed!("1"),
+    " OR row_id ",
+    listed!("2")
 );
 
 macro_rules! from_rows {
@@ -19,9 +22,10 @@ macro_rules! from_rows {
     };
 }
 
+/// The plus keeps SQLite from looking for the dataset: all tombstones have none.
 macro_rules! same_as_before {
     () => {
-        "t.row_id = x.value ->> 'row_id' AND t.esdl_id IS x.value ->> 'old_dataset' \
+        "t.row_id = x.value ->> 'row_id' AND +t.esdl_id IS x.value ->> 'old_dataset' \
          AND t.job_id IS x.value ->> 'old_job' AND t.deactivated_at IS x.value ->> 'old_marked_at'"
     };
 }
@@ -30,9 +34,11 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
     all_kept: "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row",
     kept_of: concat!(
         "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row \
-         WHERE dataset ", listed!("1"),
+         WHERE dataset ",
+        listed!("1"),
         " UNION ALL SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row \
-         WHERE dataset IS NULL AND job ", listed!("2")
+         WHERE dataset IS NULL AND job ",
+        listed!("2")
     ),
     changed_by_others: "SELECT t.row_id, t.esdl_id, t.job_id, t.deactivated_at, t.registered_at \
         FROM esdl_time_series_info t LEFT JOIN timesweep_row k ON k.row_id = t.row_id \
@@ -116,11 +122,14 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
         "UPDATE esdl_time_series_info AS t SET esdl_id = x.value ->> 'dataset', \
            deactivated_at = x.value ->> 'marked_at', job_id = x.value ->> 'job', \
            job_reference = CASE WHEN t.job_id IS x.value ->> 'job' THEN t.job_reference END \
-         FROM json_each($1) AS x WHERE ", same_as_before!()
+         FROM json_each($1) AS x WHERE ",
+        same_as_before!()
     ),
     delete_theirs: concat!(
         "DELETE FROM esdl_time_series_info WHERE row_id IN (SELECT t.row_id \
-         FROM json_each($1) AS x JOIN esdl_time_series_info AS t ON ", same_as_before!(), ")"
+         FROM json_each($1) AS x JOIN esdl_time_series_info AS t ON ",
+        same_as_before!(),
+        ")"
     ),
     put_check: "UPDATE timesweep_check SET number = number + 1, at = CAST($1 AS INTEGER)",
     announce: "UPDATE timesweep_check SET announced = number",
