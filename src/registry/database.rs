@@ -125,7 +125,7 @@ impl DatabaseRegistry {
     async fn change<T: Send>(
         &self,
         doing: &str,
-        scope: &Scope,
+        scope: &Scope<'_>,
         now: i64,
         mut work: impl FnMut(&mut Loaded) -> T + Send,
     ) -> Result<T> {
@@ -152,7 +152,7 @@ impl DatabaseRegistry {
     async fn attempt<T: Send>(
         &self,
         connection: &mut Connection,
-        scope: &Scope,
+        scope: &Scope<'_>,
         now: i64,
         work: &mut (impl FnMut(&mut Loaded) -> T + Send),
     ) -> sqlx::Result<Option<T>> {
@@ -172,7 +172,7 @@ impl DatabaseRegistry {
     }
 
     /// What is there, with what others changed taken in, and nothing written.
-    async fn look(&self, doing: &str, scope: &Scope, now: Option<i64>) -> Result<Loaded> {
+    async fn look(&self, doing: &str, scope: &Scope<'_>, now: Option<i64>) -> Result<Loaded> {
         let mut connection = self.begin(false, doing).await?;
         let loaded = self.look_on(&mut connection, scope, now).await;
         if connection.run("ROLLBACK").await.is_ok() {
@@ -184,7 +184,7 @@ impl DatabaseRegistry {
     async fn look_on(
         &self,
         connection: &mut Connection,
-        scope: &Scope,
+        scope: &Scope<'_>,
         now: Option<i64>,
     ) -> sqlx::Result<Loaded> {
         let now = match now {
@@ -214,8 +214,8 @@ impl DatabaseRegistry {
     }
 }
 
-fn scope_of_check(inventory: &Inventory) -> Scope {
-    Scope { live: inventory.live_jobs.clone(), ..Scope::whole() }
+fn scope_of_check(inventory: &Inventory) -> Scope<'_> {
+    Scope { check: Some(inventory), live: inventory.live_jobs.clone(), ..Scope::default() }
 }
 
 #[async_trait]

@@ -4,6 +4,7 @@
 //! Invariant: what is loaded is closed. With a job come the datasets it claimed, with a dataset all who
 //! claimed it and whether they were deleted; so the ledger's own functions answer as on the whole of it.
 
+mod check;
 mod slice;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,14 +14,17 @@ use uuid::Uuid;
 use super::connection::{Columns, Connection};
 use super::statements::Statements;
 use crate::retention::ownership::adopt::FoundRow;
+use crate::retention::ownership::check::Inventory;
 use crate::retention::ownership::claims::{Claim, Claims};
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
 
 /// What a unit of work needs to know.
 #[derive(Debug, Default)]
-pub(super) struct Scope {
+pub(super) struct Scope<'a> {
     pub whole: bool,
+    /// What a check of these has to know.
+    pub check: Option<&'a Inventory>,
     pub datasets: BTreeSet<OwnedName>,
     pub jobs: BTreeSet<JobId>,
     /// Every dataset with a mark and without a job.
@@ -75,13 +79,14 @@ pub(super) struct Loaded {
     pub check: LastCheck,
     /// Deletions that were adopted, and of which we were told by now.
     pub confirmed: BTreeSet<JobId>,
+    /// Everything that is there was read, by its tables and not by its names.
     pub whole: bool,
     /// This unit is a check, at this instant.
     pub checked_at: Option<i64>,
     pub now: i64,
 }
 
-impl Scope {
+impl Scope<'_> {
     pub(super) fn whole() -> Self {
         Self { whole: true, ..Self::default() }
     }
@@ -119,19 +124,21 @@ impl Scope {
 pub(super) async fn load(
     connection: &mut Connection,
     statements: &'static Statements,
-    scope: &Scope,
+    scope: &Scope<'_>,
     lock: bool,
     now: i64,
 ) -> sqlx::Result<Loaded> {
-    let mut loaded = Loaded { now, whole: scope.whole, ..Loaded::default() };
+    let mut loaded = Loaded { now, whole: scope.whole || scope.check.is_some(), ..Loaded::default() };
     let last = connection.read(statements.last_check, &[], last_check).await?;
     loaded.check = last.first().copied().unwrap_or_default();
     if scope.whole {
         load_whole(connection, statements, &mut loaded).await?;
+    } else if let Some(inventory) = scope.check {
+        check::load(connection, statements, inventory, &mut loaded).await?;
     } else {
         slice::load(connection, statements, scope, lock, &mut loaded).await?;
     }
-    loaded.remember(scope.whole);
+    loaded.remember();
     loaded.learn_starts(connection, statements, &scope.live).await?;
     loaded.take_in();
     Ok(loaded)
@@ -143,7 +150,8 @@ async fn load_whole(
     loaded: &mut Loaded,
 ) -> sqlx::Result<()> {
     loaded.changed = connection.read(statements.changed_by_others, &[], their_row).await?;
-    loaded.vanished = connection.read(statements.vanished, &[], row_id).await?.into_iter().collect();
+    let vanished = connection.read(statements.vanished, &[], kept_row).await?;
+    loaded.vanished = vanished.iter().map(|row| row.row_id).collect();
     loaded.take_kept(connection.read(statements.all_kept, &[], kept_row).await?);
     let claims = connection.read(statements.all_claims, &[], claim).await?;
     loaded.ledger.claims = claims.into_iter().collect();
@@ -157,22 +165,24 @@ async fn load_whole(
 
 impl Loaded {
     fn take_kept(&mut self, rows: Vec<KeptRow>) {
-        let mut datasets = Vec::with_capacity(rows.len());
+        let (datasets, tombstones): (Vec<KeptRow>, Vec<KeptRow>) =
+            rows.into_iter().partition(|row| row.dataset.is_some());
+        let named = |row: KeptRow| Some((row.dataset.clone()?, row));
+        self.kept = datasets.into_iter().filter_map(named).collect();
+        let row = |kept: &KeptRow| Row { job: kept.job, mark: self.mark(kept) };
+        self.ledger.rows = self.kept.iter().map(|(name, kept)| (name.clone(), row(kept))).collect();
+        self.take_tombstones(tombstones);
+    }
+
+    fn take_tombstones(&mut self, rows: Vec<KeptRow>) {
         for row in rows {
-            match (&row.dataset, row.job) {
-                (Some(name), _) => datasets.push((name.clone(), row)),
-                (None, Some(job)) => self.tombstones.entry(job).or_default().push(row),
-                (None, None) => {}
+            if let Some(job) = row.job {
+                self.tombstones.entry(job).or_default().push(row);
             }
         }
-        self.kept = datasets.into_iter().collect();
-        let row = |kept: &KeptRow| Row { job: kept.job, mark: self.mark(kept) };
-        let rows = self.kept.iter().map(|(name, kept)| (name.clone(), row(kept))).collect();
         let first = |rows: &Vec<KeptRow>| rows.iter().filter_map(|row| row.marked_at).min();
-        let tombstones =
-            self.tombstones.iter().filter_map(|(job, rows)| Some((*job, first(rows)?))).collect();
-        self.ledger.rows = rows;
-        self.ledger.tombstones = tombstones;
+        let of_jobs = self.tombstones.iter().filter_map(|(job, rows)| Some((*job, first(rows)?)));
+        self.ledger.tombstones = of_jobs.collect();
     }
 
     /// Every check sees every mark: when it was seen last is known from the check alone.
@@ -200,8 +210,8 @@ impl Loaded {
 
     /// Keeps what everything is compared with. Rows are compared with `kept`; where the whole ledger is
     /// loaded, claims only grow by what others changed.
-    fn remember(&mut self, whole: bool) {
-        let claims = if whole { self.claims_of_changed() } else { self.ledger.claims.clone() };
+    fn remember(&mut self) {
+        let claims = if self.whole { self.claims_of_changed() } else { self.ledger.claims.clone() };
         self.before = Ledger {
             claims,
             rows: BTreeMap::new(),

@@ -15,17 +15,20 @@ pub(super) use sqlite::SQLITE;
 pub(super) struct Statements {
     /// row, dataset, job, mark, first look, first check
     pub all_kept: &'static str,
+    pub kept_of_datasets: &'static str,
     /// Of datasets, and tombstones of jobs.
     pub kept_of: &'static str,
     /// row, dataset, job, mark, registered: what is not as we left it.
     pub changed_by_others: &'static str,
-    /// Rows that we left there and that are there no more.
+    /// Rows that we left there and that are there no more, as we kept them.
     pub vanished: &'static str,
     /// Of datasets, and of row ids. The first keeps others from changing them until we commit.
     pub theirs_locked: &'static str,
     pub theirs_of: &'static str,
     /// dataset, job, instant
     pub all_claims: &'static str,
+    /// Of datasets that have a row.
+    pub claims_with_rows: &'static str,
     pub claims_of: &'static str,
     /// Datasets that jobs claimed.
     pub claimed_by: &'static str,
@@ -33,6 +36,8 @@ pub(super) struct Statements {
     pub orphans: &'static str,
     /// job, instant, adopted
     pub all_deleted: &'static str,
+    /// Of jobs that claimed a dataset which has a row.
+    pub deleted_with_rows: &'static str,
     pub deleted_of: &'static str,
     /// job, first seen, ended
     pub all_jobs: &'static str,

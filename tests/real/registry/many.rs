@@ -154,3 +154,42 @@ async fn settled(database: &TestDatabase) {
          WHERE datname = current_database() AND application_name LIKE 'timesweep%'";
     super::super::support::eventually("the sessions end", async || database.number(left).await == 0).await;
 }
+
+/// By hand, for docs/benchmarks.md: `TIMESWEEP_MANY=100000 cargo nextest run --run-ignored only by_hand`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, by hand"]
+async fn times_by_hand() {
+    let many: u128 = std::env::var("TIMESWEEP_MANY").map_or(MANY, |text| text.parse().expect("a number"));
+    let database = TestDatabase::without_extension().await;
+    let registry = Place::Postgres(database.url.clone()).open().await;
+    let names: Vec<OwnedName> = (0..many).map(|number| name(&id(number).0.to_string())).collect();
+    let listed = inventory(&names);
+    let start = std::time::Instant::now();
+    let mut last = start;
+    let mut lap = |what: &str| {
+        let status = std::fs::read_to_string("/proc/self/status").expect("our status");
+        let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
+        println!("{what}: {} ms, {peak}", last.elapsed().as_millis());
+        last = std::time::Instant::now();
+    };
+    lap("start");
+    check(&*registry, &listed, 0).await;
+    lap("marking");
+    let claim =
+        |(number, name): (u128, &OwnedName)| Event::Succeeded { job: id(number + 1), dataset: name.clone() };
+    for (batch, part) in (0..).zip(names.chunks(5_000)) {
+        let claims: Vec<Event> = (batch * 5_000..).zip(part).map(claim).collect();
+        registry.record(&claims, START + HOUR).await.expect("record");
+    }
+    lap("claiming");
+    check(&*registry, &listed, 2).await;
+    lap("a check with nothing due");
+    for batch in 0..10 {
+        let deletions: Vec<Event> =
+            (0..500).map(|number| Event::Deleted(id(batch * 500 + number + 1))).collect();
+        registry.record(&deletions, START + 3 * HOUR).await.expect("record");
+    }
+    lap("5,000 deletions by 500");
+    registry.ledger().await.expect("the ledger");
+    lap("the ledger");
+}

@@ -17,7 +17,7 @@ use crate::retention::ownership::{JobId, OwnedName};
 pub(super) async fn load(
     connection: &mut Connection,
     statements: &'static Statements,
-    scope: &Scope,
+    scope: &Scope<'_>,
     lock: bool,
     loaded: &mut Loaded,
 ) -> sqlx::Result<()> {
@@ -48,7 +48,7 @@ pub(super) async fn load(
 async fn names_of(
     connection: &mut Connection,
     statements: &'static Statements,
-    scope: &Scope,
+    scope: &Scope<'_>,
 ) -> sqlx::Result<BTreeSet<OwnedName>> {
     let mut names = scope.datasets.clone();
     if !scope.jobs.is_empty() {
@@ -62,7 +62,7 @@ async fn names_of(
 }
 
 /// What the rows of others name counts as well: one may have been changed to a job that was deleted.
-fn jobs_of(scope: &Scope, loaded: &Loaded) -> BTreeSet<JobId> {
+fn jobs_of(scope: &Scope<'_>, loaded: &Loaded) -> BTreeSet<JobId> {
     let claimants = loaded.ledger.claims.iter().flat_map(|(_, claims)| claims.iter().map(|claim| claim.job));
     let of_rows = loaded.changed.iter().filter_map(|their| their.row.job);
     scope.jobs.iter().copied().chain(scope.live.iter().copied()).chain(claimants).chain(of_rows).collect()

@@ -63,6 +63,8 @@ macro_rules! theirs_of {
 
 pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_kept: KEPT,
+    kept_of_datasets: "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check \
+        FROM timesweep_row WHERE dataset IS NOT NULL",
     kept_of: concat!(
         "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row \
          WHERE dataset = ",
@@ -77,16 +79,20 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
         micros!("t.deactivated_at"),
         " WHERE k.row_id IS NULL"
     )),
-    vanished: "SELECT k.row_id::text FROM timesweep_row k \
+    vanished: "SELECT k.row_id::text, k.dataset, k.job::text, k.marked_at, k.first_look, k.first_check FROM timesweep_row k \
         WHERE NOT EXISTS (SELECT FROM esdl_time_series_info t WHERE t.row_id = k.row_id)",
     theirs_locked: theirs_of!(" ORDER BY t.row_id FOR UPDATE"),
     theirs_of: theirs_of!(""),
     all_claims: "SELECT dataset, job::text, at FROM timesweep_claim",
+    claims_with_rows: "SELECT dataset, job::text, at FROM timesweep_claim \
+        WHERE dataset IN (SELECT dataset FROM timesweep_row)",
     claims_of: concat!("SELECT dataset, job::text, at FROM timesweep_claim WHERE dataset = ", texts!("1")),
     claimed_by: concat!("SELECT dataset FROM timesweep_claim WHERE job = ", ids!("1")),
     orphans: "SELECT dataset FROM timesweep_row \
         WHERE dataset IS NOT NULL AND job IS NULL AND marked_at IS NOT NULL",
     all_deleted: "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job",
+    deleted_with_rows: "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job \
+        WHERE job IN (SELECT job FROM timesweep_claim WHERE dataset IN (SELECT dataset FROM timesweep_row))",
     deleted_of: concat!(
         "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job WHERE job = ",
         ids!("1")

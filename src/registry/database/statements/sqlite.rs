@@ -32,6 +32,8 @@ macro_rules! same_as_before {
 
 pub(in crate::registry::database) static SQLITE: Statements = Statements {
     all_kept: "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row",
+    kept_of_datasets: "SELECT row_id, dataset, job, marked_at, first_look, first_check \
+        FROM timesweep_row WHERE dataset IS NOT NULL",
     kept_of: concat!(
         "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row \
          WHERE dataset ",
@@ -44,16 +46,20 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
         FROM esdl_time_series_info t LEFT JOIN timesweep_row k ON k.row_id = t.row_id \
           AND k.dataset IS t.esdl_id AND k.job IS t.job_id AND k.marked_at IS t.deactivated_at \
         WHERE k.row_id IS NULL",
-    vanished: "SELECT k.row_id FROM timesweep_row k \
+    vanished: "SELECT k.row_id, k.dataset, k.job, k.marked_at, k.first_look, k.first_check FROM timesweep_row k \
         WHERE NOT EXISTS (SELECT 1 FROM esdl_time_series_info t WHERE t.row_id = k.row_id)",
     theirs_locked: THEIRS,
     theirs_of: THEIRS,
     all_claims: "SELECT dataset, job, at FROM timesweep_claim",
+    claims_with_rows: "SELECT dataset, job, at FROM timesweep_claim \
+        WHERE dataset IN (SELECT dataset FROM timesweep_row)",
     claims_of: concat!("SELECT dataset, job, at FROM timesweep_claim WHERE dataset ", listed!("1")),
     claimed_by: concat!("SELECT dataset FROM timesweep_claim WHERE job ", listed!("1")),
     orphans: "SELECT dataset FROM timesweep_row \
         WHERE dataset IS NOT NULL AND job IS NULL AND marked_at IS NOT NULL",
     all_deleted: "SELECT job, at, adopted FROM timesweep_deleted_job",
+    deleted_with_rows: "SELECT job, at, adopted FROM timesweep_deleted_job \
+        WHERE job IN (SELECT job FROM timesweep_claim WHERE dataset IN (SELECT dataset FROM timesweep_row))",
     deleted_of: concat!("SELECT job, at, adopted FROM timesweep_deleted_job WHERE job ", listed!("1")),
     all_jobs: "SELECT job, first_seen, ended FROM timesweep_seen_job",
     jobs_of: concat!("SELECT job, first_seen, ended FROM timesweep_seen_job WHERE job ", listed!("1")),
