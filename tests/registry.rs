@@ -4,6 +4,7 @@
 mod registry {
     pub mod adoption;
     pub mod differential;
+    pub mod meddled;
     pub mod together;
     pub mod world;
 

@@ -4,6 +4,8 @@
 mod adoption;
 #[path = "../registry/differential.rs"]
 mod differential;
+#[path = "../registry/meddled.rs"]
+mod meddled;
 #[path = "../registry/together.rs"]
 mod together;
 #[path = "../registry/world.rs"]
@@ -26,6 +28,14 @@ async fn a_server_does_what_the_ledger_does() {
     for seed in 0..6 {
         let database = TestDatabase::without_extension().await;
         differential::compare(place(&database), seed, 60).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_owned_is_due_whatever_others_write_into_the_table() {
+    for seed in 0..4 {
+        let database = TestDatabase::without_extension().await;
+        meddled::nothing_owned_is_due(place(&database), seed, 60).await;
     }
 }
 

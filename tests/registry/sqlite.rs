@@ -7,7 +7,7 @@ use timesweep::problem::Kind;
 use timesweep::registry;
 
 use super::world::Place;
-use super::{adoption, differential, together};
+use super::{adoption, differential, meddled, together};
 
 struct Folder(TempDir);
 
@@ -26,6 +26,14 @@ async fn a_file_does_what_the_ledger_does() {
     for seed in 0..12 {
         let folder = Folder::new();
         differential::compare(folder.place(), seed, 80).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_owned_in_a_file_is_due_whatever_others_write_into_it() {
+    for seed in 0..12 {
+        let folder = Folder::new();
+        meddled::nothing_owned_is_due(folder.place(), seed, 100).await;
     }
 }
 

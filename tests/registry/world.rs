@@ -62,21 +62,25 @@ impl Place {
         .expect("the statements run");
     }
 
+    /// An instant as their table has it.
+    pub fn instant(&self, at: i64) -> String {
+        match self {
+            Self::Sqlite(_) => at.to_string(),
+            Self::Postgres(_) => format!("timestamptz 'epoch' + {at} * interval '1 microsecond'"),
+        }
+    }
+
     /// A row as another program writes it; instants in hours after `START`.
     pub async fn insert(&self, dataset: Option<&str>, job: Option<u128>, marked: Option<i64>) {
         let text = |value: Option<String>| value.map_or("NULL".into(), |value| format!("'{value}'"));
-        let instant = |at: i64| match self {
-            Self::Sqlite(_) => at.to_string(),
-            Self::Postgres(_) => format!("timestamptz 'epoch' + {at} * interval '1 microsecond'"),
-        };
-        let marked = marked.map_or("NULL".into(), |hour| instant(START + hour * HOUR));
+        let marked = marked.map_or("NULL".into(), |hour| self.instant(START + hour * HOUR));
         let (dataset, job) =
             (text(dataset.map(str::to_owned)), text(job.map(|number| id(number).0.to_string())));
         let row = Uuid::now_v7();
         self.run(&format!(
             "INSERT INTO esdl_time_series_info (row_id, esdl_id, registered_at, deactivated_at, job_id) \
              VALUES ('{row}', {dataset}, {}, {marked}, {job})",
-            instant(START)
+            self.instant(START)
         ))
         .await;
     }

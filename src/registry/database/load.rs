@@ -5,19 +5,27 @@
 //! claimed it and whether they were deleted; so the ledger's own functions answer as on the whole of it.
 
 mod check;
+mod read;
 mod slice;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
-use super::connection::{Columns, Connection};
+use super::connection::Connection;
 use super::statements::Statements;
 use crate::retention::ownership::adopt::FoundRow;
 use crate::retention::ownership::check::Inventory;
-use crate::retention::ownership::claims::{Claim, Claims};
+use crate::retention::ownership::claims::Claims;
 use crate::retention::ownership::event::Event;
-use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
+use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
+
+use read::{claim, deleted, hold, ids, kept_row, last_check, seen_dataset, seen_job, start, their_row};
+pub(super) use read::{only_job, some};
+
+/// By how much the clock of an orchestrator and that of a store may differ: a job is taken to have started
+/// so much earlier.
+const CLOCKS_APART: i64 = 5 * 60 * 1_000_000;
 
 /// What a unit of work needs to know.
 #[derive(Debug, Default)]
@@ -244,7 +252,8 @@ impl Loaded {
             return Ok(());
         }
         for (job, start) in connection.read(statements.starts_of, &[&ids(unknown)], start).await? {
-            self.ledger.job_is_live(job, start.unwrap_or(self.now).min(self.now));
+            let start = start.unwrap_or(self.now).min(self.now);
+            self.ledger.job_is_live(job, start.saturating_sub(CLOCKS_APART));
         }
         Ok(())
     }
@@ -290,110 +299,4 @@ impl Loaded {
             }
         }
     }
-}
-
-/// A JSON list of ids.
-pub(super) fn ids(all: impl IntoIterator<Item = JobId>) -> String {
-    let texts: Vec<String> = all.into_iter().map(|job| job.0.to_string()).collect();
-    list(&texts)
-}
-
-pub(super) fn list<T: serde::Serialize>(all: &[T]) -> String {
-    serde_json::json!(all).to_string()
-}
-
-fn unreadable(what: &'static str) -> sqlx::Error {
-    sqlx::Error::Decode(what.into())
-}
-
-fn id(row: &dyn Columns, column: usize) -> sqlx::Result<Option<Uuid>> {
-    let text = row.text(column)?;
-    text.map(|text| text.parse().map_err(|_| unreadable("a value is no id"))).transpose()
-}
-
-fn required<T>(value: Option<T>) -> sqlx::Result<T> {
-    value.ok_or_else(|| unreadable("a value is missing"))
-}
-
-fn job(row: &dyn Columns, column: usize) -> sqlx::Result<JobId> {
-    Ok(JobId(required(id(row, column)?)?))
-}
-
-fn name(row: &dyn Columns, column: usize) -> sqlx::Result<OwnedName> {
-    Ok(OwnedName(required(row.text(column)?)?))
-}
-
-fn number(row: &dyn Columns, column: usize) -> sqlx::Result<i64> {
-    required(row.number(column)?)
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "as every function that reads a row")]
-pub(super) fn some(_: &dyn Columns) -> sqlx::Result<()> {
-    Ok(())
-}
-
-pub(super) fn only_job(row: &dyn Columns) -> sqlx::Result<JobId> {
-    job(row, 0)
-}
-
-fn only_name(row: &dyn Columns) -> sqlx::Result<OwnedName> {
-    name(row, 0)
-}
-
-fn row_id(row: &dyn Columns) -> sqlx::Result<Uuid> {
-    required(id(row, 0)?)
-}
-
-fn kept_row(row: &dyn Columns) -> sqlx::Result<KeptRow> {
-    Ok(KeptRow {
-        row_id: row_id(row)?,
-        dataset: row.text(1)?.map(OwnedName),
-        job: id(row, 2)?.map(JobId),
-        marked_at: row.number(3)?,
-        first_look: row.number(4)?,
-        first_check: row.number(5)?,
-    })
-}
-
-fn their_row(row: &dyn Columns) -> sqlx::Result<TheirRow> {
-    let found = FoundRow {
-        dataset: row.text(1)?.map(OwnedName),
-        job: id(row, 2)?.map(JobId),
-        marked_at: row.number(3)?,
-        registered_at: row.number(4)?.unwrap_or(i64::MAX),
-    };
-    Ok(TheirRow { row_id: row_id(row)?, row: found })
-}
-
-fn claim(row: &dyn Columns) -> sqlx::Result<(OwnedName, Claim)> {
-    Ok((name(row, 0)?, Claim { job: job(row, 1)?, at: number(row, 2)? }))
-}
-
-fn deleted(row: &dyn Columns) -> sqlx::Result<(JobId, i64, bool)> {
-    Ok((job(row, 0)?, number(row, 1)?, number(row, 2)? != 0))
-}
-
-fn seen_job(row: &dyn Columns) -> sqlx::Result<(JobId, SeenJob)> {
-    Ok((job(row, 0)?, SeenJob { first_seen: number(row, 1)?, ended: row.number(2)? }))
-}
-
-fn start(row: &dyn Columns) -> sqlx::Result<(JobId, Option<i64>)> {
-    Ok((job(row, 0)?, row.number(1)?))
-}
-
-fn seen_dataset(row: &dyn Columns) -> sqlx::Result<(OwnedName, SeenDataset)> {
-    let seen = SeenDataset {
-        first_seen: number(row, 1)?,
-        last_change: row.number(2)?,
-        absent_since: row.number(3)?,
-    };
-    Ok((name(row, 0)?, seen))
-}
-
-fn hold(row: &dyn Columns) -> sqlx::Result<(OwnedName, Option<i64>, Option<String>)> {
-    Ok((name(row, 0)?, row.number(1)?, row.text(2)?))
-}
-
-fn last_check(row: &dyn Columns) -> sqlx::Result<LastCheck> {
-    Ok(LastCheck { number: number(row, 0)?, at: number(row, 1)?, announced: number(row, 2)? })
 }

@@ -115,6 +115,33 @@ async fn registrations_of_others_are_never_lost_beside_checks() {
     assert_eq!(place.rows().await, derived(&ledger));
 }
 
+/// A check is about to mark a row; another program has just written a success into it, and commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_success_that_others_commit_under_a_check_is_not_written_over() {
+    let database = TestDatabase::without_extension().await;
+    let registry = place(&database).open().await;
+    let claims = ["e", "x", "y"].map(|text| Event::Succeeded { job: id(1), dataset: name(text) });
+    registry.record(&claims, START).await.expect("record");
+    let all = listed(&["e", "x", "y"]);
+    registry.check(&all, &SETTINGS, &|_| true, START).await.expect("check").expect("plausible");
+    let mut other = database.connect().await;
+    let update =
+        format!("BEGIN; UPDATE esdl_time_series_info SET job_id = '{}' WHERE esdl_id = 'e'", id(2).0);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(update)).execute(&mut other).await.expect("update");
+    let at_work = registry.clone();
+    let check =
+        tokio::spawn(
+            async move { at_work.check(&listed(&["x", "y"]), &SETTINGS, &|_| true, START + HOUR).await },
+        );
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("the check waits for the row", async || database.number(waits).await > 0).await;
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("commit");
+    check.await.expect("the task").expect("check").expect("plausible");
+    let ledger = registry.ledger().await.expect("the ledger");
+    assert_eq!(ledger.owners(&name("e")), [id(1), id(2)]);
+    assert_eq!(place(&database).rows().await, derived(&ledger));
+}
+
 #[tokio::test]
 async fn no_password_is_in_a_problem() {
     let database = TestDatabase::without_extension().await;

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Loaded, claim, deleted, hold, ids, kept_row, list, seen_dataset, seen_job, their_row};
+use super::Loaded;
+use super::read::{claim, deleted, hold, ids, kept_row, list, seen_dataset, seen_job, their_row};
 use crate::registry::database::connection::Connection;
 use crate::registry::database::statements::Statements;
 use crate::retention::ownership::check::Inventory;

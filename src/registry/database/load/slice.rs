@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use super::read::{claim, deleted, hold, ids, kept_row, list, only_name, seen_dataset, seen_job, their_row};
 use super::{KeptRow, Loaded, Scope, TheirRow};
-use super::{claim, deleted, hold, kept_row, only_name, seen_dataset, seen_job, their_row};
-use super::{ids, list};
 use crate::registry::database::connection::Connection;
 use crate::registry::database::statements::Statements;
 use crate::retention::ownership::{JobId, OwnedName};
