@@ -12,6 +12,7 @@ mod influx;
 mod limits;
 mod mail;
 mod nearest;
+mod ownership;
 mod policies;
 mod schema;
 mod secret;
@@ -45,6 +46,7 @@ pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::influx::InfluxSettings;
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
+pub use self::ownership::RegistrySettings;
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::serve::{Right, ServeSettings, TokenSettings};
@@ -67,6 +69,8 @@ pub struct Config {
     pub serve: ServeSettings,
     /// The broker whose messages are listened to; `None` where nobody tells by messages.
     pub amqp: Option<AmqpSettings>,
+    /// Where it is remembered who owns what; `None` where nothing is owned.
+    pub registry: Option<RegistrySettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -153,6 +157,7 @@ impl Config {
         let state = StateSettings::read(&top)?;
         let report = mail::read_report(&top)?;
         let gate = gate::read(&top, secrets)?;
+        let registry = ownership::read_registry(&top, secrets)?;
         let disk = DiskSettings::read(&top)?;
         let mut stores = read_stores(&top, secrets)?;
         gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
@@ -164,7 +169,7 @@ impl Config {
         let mail = mail::read(&top, secrets)?;
         let serve = serve::read(&top, secrets)?;
         let amqp = amqp::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate, serve, amqp })
+        Ok(Self { stores, state, mail, report, gate, registry, serve, amqp })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -191,6 +196,7 @@ impl Config {
             stores: vec![store],
             state: StateSettings::default(),
             gate: None,
+            registry: None,
             mail: None,
             report: ReportSettings::default(),
             serve: ServeSettings::default(),

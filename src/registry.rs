@@ -4,14 +4,23 @@
 //! A registry decides nothing: it loads what an event or a check concerns, lets the ledger do it, and
 //! writes the difference. Invariant: what it holds afterwards equals the ledger after the same events.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
+use crate::config::RegistrySettings;
 use crate::problem::Result;
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 
+mod database;
 pub mod memory;
+
+/// Opens a registry in PostgreSQL or in a SQLite file, and makes its tables where they are missing.
+pub async fn open(settings: &RegistrySettings) -> Result<Arc<dyn Registry>> {
+    Ok(Arc::new(database::open(settings).await?))
+}
 
 /// A row as a check saw it: the same dataset with another of these is another row.
 #[derive(Debug, Clone, PartialEq, Eq)]

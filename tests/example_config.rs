@@ -105,7 +105,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert_eq!(store.disk, DiskSettings::default());
     assert!(store.sessions.roles.is_empty());
     assert_eq!(config.state, StateSettings::default());
-    assert!(config.gate.is_none() && config.amqp.is_none());
+    assert!(config.gate.is_none() && config.amqp.is_none() && config.registry.is_none());
     assert!(config.serve.tokens.is_empty() && config.serve.listen.ip().is_loopback());
 }
 

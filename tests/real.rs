@@ -23,6 +23,7 @@ mod real {
     mod measure;
     mod own_server;
     mod proxy;
+    mod registry;
     mod restart;
     mod runner_lock;
     mod sessions;

@@ -28,6 +28,7 @@ pub(super) const TOP: Known = Known {
         "disk",
         "mail",
         "report",
+        "ownership",
         "serve",
         "amqp",
     ],
@@ -118,6 +119,15 @@ pub(super) const LAUNCHER_PASSWORD: Known =
 pub(super) const TICKET: Known =
     Known { label: "[gate.ticket]", path: "gate.ticket", keys: &["folder", "prefix"] };
 
+pub(super) const OWNERSHIP: Known =
+    Known { label: "[ownership]", path: "ownership", keys: &["registry", "registry_password"] };
+
+pub(super) const REGISTRY_URL: Known =
+    Known { label: "registry", path: "ownership.registry", keys: &["env", "file"] };
+
+pub(super) const REGISTRY_PASSWORD: Known =
+    Known { label: "registry_password", path: "ownership.registry_password", keys: &["env", "file"] };
+
 pub(super) const SERVE: Known = Known { label: "[serve]", path: "serve", keys: &["listen", "tokens"] };
 
 pub(super) const SERVE_TOKENS: Known =
@@ -166,6 +176,9 @@ const SECTIONS: &[Known] = &[
     MAIL_PASSWORD,
     REPORT,
     DISK,
+    OWNERSHIP,
+    REGISTRY_URL,
+    REGISTRY_PASSWORD,
     SERVE,
     SERVE_TOKENS,
     SERVE_TOKEN,

@@ -75,6 +75,9 @@ const POSTGRES: UrlKind = UrlKind {
     ],
 };
 
+/// The same URLs, in another section.
+const REGISTRY: UrlKind = UrlKind { known: &schema::REGISTRY_URL, ..POSTGRES };
+
 const MYSQL: UrlKind = UrlKind {
     known: &schema::LAUNCHER_URL,
     schemes: ["mysql://", "mariadb://"],
@@ -95,6 +98,14 @@ pub(super) fn read_launcher_url(
     secrets: &dyn SecretSource,
 ) -> problem::Result<SecretString> {
     read_url_of(&MYSQL, setting, secrets)
+}
+
+/// The URL of the registry of owned data, in the same forms.
+pub(super) fn read_registry_url(
+    setting: &Setting<'_>,
+    secrets: &dyn SecretSource,
+) -> problem::Result<SecretString> {
+    read_url_of(&REGISTRY, setting, secrets)
 }
 
 pub(super) fn read_url_of(

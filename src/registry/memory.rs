@@ -61,7 +61,8 @@ pub fn check_ledger(
     Ok(Checked { decisions: names.into_iter().map(decide).collect() })
 }
 
-fn same_row(ledger: &Ledger, dataset: &OwnedName, seen: &SeenRow) -> bool {
+/// Whether the row of a dataset is still the one that was seen.
+pub fn same_row(ledger: &Ledger, dataset: &OwnedName, seen: &SeenRow) -> bool {
     ledger.rows.get(dataset).is_some_and(|row| {
         row.job == seen.job && row.mark.as_ref().is_some_and(|mark| mark.at == seen.marked_at)
     })

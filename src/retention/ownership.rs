@@ -8,7 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 
+use claims::Claims;
+
+pub mod adopt;
+#[cfg(test)]
+mod adoption;
 pub mod check;
+pub mod claims;
 pub mod event;
 #[cfg(test)]
 mod interleavings;
@@ -27,7 +33,7 @@ pub struct OwnedName(pub String);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// Who reported success with which dataset, and when. Never forgotten while the job is not deleted.
-    pub claims: BTreeMap<OwnedName, BTreeMap<JobId, i64>>,
+    pub claims: Claims,
     /// Deleted or timed out. Lasting, so that a result that comes late meets its deletion.
     pub deleted_jobs: BTreeMap<JobId, i64>,
     pub jobs: BTreeMap<JobId, SeenJob>,
@@ -87,7 +93,7 @@ impl Ledger {
     /// The job reported success with this dataset: a claim, whatever mark the dataset had.
     pub fn succeeded(&mut self, job: JobId, dataset: &OwnedName, now: i64) {
         self.end(job, now);
-        self.claims.entry(dataset.clone()).or_default().entry(job).or_insert(now);
+        self.claims.insert(dataset, job, now);
         self.tombstones.remove(&job);
         self.derive_row(dataset, now);
     }
@@ -115,7 +121,7 @@ impl Ledger {
     pub fn deleted(&mut self, job: JobId, now: i64) {
         self.end(job, now);
         self.deleted_jobs.entry(job).or_insert(now);
-        let claimed: Vec<OwnedName> = self.claimed_by(job).cloned().collect();
+        let claimed: Vec<OwnedName> = self.claims.by(job).cloned().collect();
         if claimed.is_empty() {
             self.tombstones.entry(job).or_insert(now);
         }
@@ -126,12 +132,15 @@ impl Ledger {
 
     /// A person wants the dataset back. The hold outlives a deletion that is delivered once more.
     pub fn cancel_mark(&mut self, dataset: &OwnedName, hold_until: i64, now: i64) {
-        let claimants = self.claims.get(dataset).into_iter().flat_map(BTreeMap::keys).copied();
-        let claimants: BTreeSet<JobId> = claimants.collect();
+        self.believe_the_row(dataset, now);
+        let claimants: BTreeSet<JobId> = self.claimants(dataset).collect();
         self.deleted_jobs.retain(|job, _| !claimants.contains(job));
         let hold = self.holds.entry(dataset.clone()).or_insert(Some(hold_until));
         *hold = hold.map(|until| until.max(hold_until));
-        self.derive_row(dataset, now);
+        // A registration of others that names no job has no mark to cancel, and gets none by that.
+        if self.rows.get(dataset) != Some(&Row { job: None, mark: None }) {
+            self.derive_row(dataset, now);
+        }
     }
 
     /// A person wants the result of a deleted job to count when it comes.
@@ -151,16 +160,22 @@ impl Ledger {
         self.claimants(dataset).filter(|job| !self.deleted_jobs.contains_key(job)).collect()
     }
 
-    /// Everybody who claimed it, in the order of their claims.
-    fn claimants(&self, dataset: &OwnedName) -> impl Iterator<Item = JobId> {
-        let mut claims: Vec<(i64, JobId)> =
-            self.claims.get(dataset).into_iter().flatten().map(|(job, at)| (*at, *job)).collect();
-        claims.sort_unstable();
-        claims.into_iter().map(|(_, job)| job)
+    /// The newest claimant that was not deleted.
+    fn owner(&self, dataset: &OwnedName) -> Option<JobId> {
+        self.claimants(dataset).rfind(|job| !self.deleted_jobs.contains_key(job))
     }
 
-    fn claimed_by(&self, job: JobId) -> impl Iterator<Item = &OwnedName> {
-        self.claims.iter().filter(move |(_, claims)| claims.contains_key(&job)).map(|(name, _)| name)
+    /// Everybody who claimed it, in the order of their claims.
+    fn claimants(&self, dataset: &OwnedName) -> impl DoubleEndedIterator<Item = JobId> {
+        self.claims.of(dataset).iter().map(|claim| claim.job)
+    }
+
+    /// A row that others wrote may name a job whose claim was never heard of: a person's word makes it one.
+    fn believe_the_row(&mut self, dataset: &OwnedName, now: i64) {
+        let named = self.rows.get(dataset).and_then(|row| row.job);
+        if let (Some(job), false) = (named, self.claims.contains(dataset)) {
+            self.claims.insert(dataset, job, now);
+        }
     }
 
     fn end(&mut self, job: JobId, now: i64) {
@@ -181,7 +196,7 @@ impl Ledger {
 
     /// What other programs see follows from claims and deletions. A mark that stays keeps its instant.
     fn derive_row(&mut self, dataset: &OwnedName, now: i64) {
-        let owner = self.owners(dataset).last().copied();
+        let owner = self.owner(dataset);
         let job = owner.or_else(|| self.claimants(dataset).last());
         let row = self.rows.entry(dataset.clone()).or_insert(Row { job, mark: None });
         row.job = job;

@@ -61,7 +61,8 @@ pub(super) async fn list_datasets(
 ) -> Result<Json<List<DatasetView>>, Trouble> {
     let (ledger, now) = app.ledger().await?;
     let seen = ledger.datasets.keys().chain(ledger.rows.keys());
-    let names: BTreeSet<&OwnedName> = seen.chain(ledger.claims.keys()).chain(ledger.holds.keys()).collect();
+    let names: BTreeSet<&OwnedName> =
+        seen.chain(ledger.claims.iter().map(|(name, _)| name)).chain(ledger.holds.keys()).collect();
     let List { items, next } = page.of(names.into_iter(), |name| name.0.as_str())?;
     Ok(Json(List { items: items.into_iter().map(|name| view(&ledger, name, now)).collect(), next }))
 }
@@ -84,7 +85,7 @@ pub(super) fn state_of(ledger: &Ledger, name: &OwnedName) -> DatasetState {
     let row = ledger.rows.get(name);
     // A row that the adopted program wrote counts although no claim is known.
     let is_active = row.is_some_and(|row| row.mark.is_none() && row.job.is_some());
-    let was_claimed = ledger.claims.contains_key(name) || row.is_some_and(|row| row.job.is_some());
+    let was_claimed = ledger.claims.contains(name) || row.is_some_and(|row| row.job.is_some());
     if is_active || !ledger.owners(name).is_empty() {
         DatasetState::Owned
     } else if was_claimed {

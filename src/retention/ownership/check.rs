@@ -4,6 +4,8 @@
 //! drops. Invariant: a dataset is due only if nobody owns it, nobody who may still claim it lives, nothing
 //! holds it, and people could have seen that it goes.
 
+use std::collections::HashSet;
+
 use super::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
 
 /// How long to wait for what. Microseconds.
@@ -26,6 +28,12 @@ pub struct Inventory {
     /// Every dataset with the last write that the store can show.
     pub datasets: Vec<(OwnedName, Option<i64>)>,
     pub live_jobs: Vec<JobId>,
+}
+
+impl Inventory {
+    fn names(&self) -> HashSet<&OwnedName> {
+        self.datasets.iter().map(|(name, _)| name).collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,11 +101,11 @@ impl Ledger {
             }
             seen.last_change = seen.last_change.max(*last_change);
         }
-        let listed = |name: &OwnedName| inventory.datasets.iter().any(|(listed, _)| listed == name);
+        let listed = inventory.names();
         for name in self.rows.keys() {
             let seen = SeenDataset { first_seen: now, last_change: None, absent_since: None };
             let seen = self.datasets.entry(name.clone()).or_insert(seen);
-            if !listed(name) {
+            if !listed.contains(name) {
                 seen.absent_since.get_or_insert(now);
             }
         }
@@ -117,8 +125,8 @@ impl Ledger {
         if inventory.datasets.is_empty() && !expected.is_empty() {
             return Err(Implausible::Empty { registered: expected.len() });
         }
-        let listed = |name: &&&OwnedName| inventory.datasets.iter().any(|(listed, _)| listed == **name);
-        let missing = expected.len() - expected.iter().filter(listed).count();
+        let listed = inventory.names();
+        let missing = expected.iter().filter(|name| !listed.contains(*name)).count();
         let allowed = settings.cap(expected.len());
         if missing > allowed { Err(Implausible::SuddenLoss { missing, allowed }) } else { Ok(()) }
     }
@@ -144,7 +152,7 @@ impl Ledger {
         if absent {
             return self.decide_absent(name, row, settings, now);
         }
-        let owner = self.owners(name).last().copied();
+        let owner = self.owner(name);
         match (owner, row) {
             (Some(owner), Some(row)) if row.mark.is_none() && row.job == Some(owner) => {
                 Decision::Owned(owner)
@@ -154,7 +162,11 @@ impl Ledger {
                 self.what_it_waits_for(name, mark, settings, now).map_or(Decision::Drop, Decision::Wait)
             }
             (None, Some(Row { job: Some(job), mark: None })) => Decision::Owned(*job),
-            (None, None) if !adopted && !self.claims.contains_key(name) => Decision::Foreign,
+            // Only others leave such a row: registered, and nobody says by whom.
+            (None, Some(Row { job: None, mark: None })) if self.is_held(name, now) => {
+                Decision::Wait(Wait::Held)
+            }
+            (None, None) if !adopted && !self.claims.contains(name) => Decision::Foreign,
             (None, _) => Decision::Mark,
         }
     }
@@ -174,7 +186,7 @@ impl Ledger {
         settings: &Settings,
         now: i64,
     ) -> Option<Wait> {
-        if self.holds.get(name).is_some_and(|until| until.is_none_or(|until| now < until)) {
+        if self.is_held(name, now) {
             return Some(Wait::Held);
         }
         let since = self.epoch(name).unwrap_or(now).max(mark.at);
@@ -189,6 +201,10 @@ impl Ledger {
         }
         let live: Vec<JobId> = self.not_ended_since(name).collect();
         (!live.is_empty()).then_some(Wait::LiveJobs(live))
+    }
+
+    fn is_held(&self, name: &OwnedName, now: i64) -> bool {
+        self.holds.get(name).is_some_and(|until| until.is_none_or(|until| now < until))
     }
 
     /// The epoch rule: whoever wrote it was live at its last change. Once all of those have ended without

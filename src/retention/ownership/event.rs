@@ -67,7 +67,7 @@ impl Ledger {
             | Event::CancelTombstone(job) => {
                 self.jobs.contains_key(job)
                     || self.deleted_jobs.contains_key(job)
-                    || self.claimed_by(*job).next().is_some()
+                    || self.claims.by(*job).next().is_some()
             }
             Event::CancelMark { dataset, .. } => self.rows.contains_key(dataset),
             Event::Hold { dataset, .. } => self.datasets.contains_key(dataset),
@@ -77,7 +77,7 @@ impl Ledger {
 
     fn let_go_by(&self, event: &Event) -> Vec<OwnedName> {
         let Event::Deleted(job) = event else { return Vec::new() };
-        let unowned = |name: &&OwnedName| self.owners(name).is_empty();
-        self.claimed_by(*job).filter(unowned).cloned().collect()
+        let unowned = |name: &&OwnedName| self.owner(name).is_none();
+        self.claims.by(*job).filter(unowned).cloned().collect()
     }
 }

@@ -1,0 +1,375 @@
+//! The registry in a database: load what a unit of work concerns, let the ledger do it, write the difference.
+//!
+//! All of it is one transaction under one lock of the registry, so that units of several replicas follow
+//! each other. Other programs write `esdl_time_series_info` without that lock: a unit that names its rows
+//! locks them (`FOR UPDATE`), and a check, which reads all of them, locks none (it would rewrite the whole
+//! table and make every registration wait) but changes a row only if it is still what was read; otherwise
+//! it starts again. Invariant: nothing of a unit is there before all of it is.
+
+mod advice;
+mod connection;
+mod difference;
+mod load;
+mod place;
+mod postgres;
+mod schema;
+mod sqlite;
+mod statements;
+mod write;
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+
+use async_trait::async_trait;
+
+use super::memory::{check_ledger, same_row};
+use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use crate::config::RegistrySettings;
+use crate::crash_point;
+use crate::problem::{Problem, Result};
+use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
+use crate::retention::ownership::event::{Event, Met};
+use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
+
+use connection::Connection;
+use load::{Loaded, Scope};
+use schema::Schema;
+use statements::Statements;
+use write::Written;
+
+/// How often a unit is started again when another program is in between.
+const ATTEMPTS: usize = 5;
+
+/// What differs between the kinds of database.
+#[async_trait]
+trait Place: Send + Sync {
+    fn statements(&self) -> &'static Statements;
+
+    fn schema(&self) -> &'static Schema;
+
+    async fn connect(&self) -> Result<Connection>;
+
+    /// Begins a transaction that excludes every other one of the registry.
+    async fn begin_exclusive(&self, connection: &mut Connection) -> sqlx::Result<()>;
+
+    /// Begins a transaction that sees one instant and writes nothing.
+    async fn begin_snapshot(&self, connection: &mut Connection) -> sqlx::Result<()>;
+
+    async fn now(&self, connection: &mut Connection) -> sqlx::Result<i64>;
+
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
+
+    /// Another program's transaction was in the way, and trying again may help.
+    fn is_conflict(&self, error: &sqlx::Error) -> bool;
+
+    fn problem(&self, doing: &str, error: &sqlx::Error) -> Problem;
+
+    /// Where its runner's lock counts.
+    fn reach(&self) -> String;
+}
+
+pub(super) struct DatabaseRegistry {
+    place: Box<dyn Place>,
+    idle: std::sync::Mutex<Vec<Connection>>,
+    /// Units of this process wait here, in turn, and not each with a connection of its own.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// Opens the registry, makes or renews its tables, and takes in what is there when it is new.
+pub(super) async fn open(settings: &RegistrySettings) -> Result<DatabaseRegistry> {
+    let place = place::of(settings)?;
+    let mut connection = place.connect().await?;
+    let is_new = schema::migrate(&*place, &mut connection).await?;
+    let registry = DatabaseRegistry {
+        place,
+        idle: std::sync::Mutex::new(vec![connection]),
+        turn: tokio::sync::Mutex::default(),
+    };
+    if is_new {
+        let now = registry.now().await?;
+        registry.change("adopt the rows that are there", &Scope::whole(), now, |_| ()).await?;
+    }
+    Ok(registry)
+}
+
+impl DatabaseRegistry {
+    fn waiting(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give_back(&self, connection: Connection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+    }
+
+    async fn begin(&self, exclusive: bool, doing: &str) -> Result<Connection> {
+        // One that waited may have been cut off meanwhile.
+        while let Some(mut connection) = self.waiting() {
+            if self.begin_on(&mut connection, exclusive).await.is_ok() {
+                return Ok(connection);
+            }
+        }
+        let mut connection = self.place.connect().await?;
+        let begun = self.begin_on(&mut connection, exclusive).await;
+        begun.map(|()| connection).map_err(|error| self.place.problem(doing, &error))
+    }
+
+    async fn begin_on(&self, connection: &mut Connection, exclusive: bool) -> sqlx::Result<()> {
+        if exclusive {
+            self.place.begin_exclusive(connection).await
+        } else {
+            self.place.begin_snapshot(connection).await
+        }
+    }
+
+    /// One unit of work. `work` may run several times, each time on what is there then.
+    async fn change<T: Send>(
+        &self,
+        doing: &str,
+        scope: &Scope<'_>,
+        now: i64,
+        mut work: impl FnMut(&mut Loaded) -> T + Send,
+    ) -> Result<T> {
+        let _turn = self.turn.lock().await;
+        for _ in 0..ATTEMPTS {
+            let mut connection = self.begin(true, doing).await?;
+            match self.attempt(&mut connection, scope, now, &mut work).await {
+                Ok(Some(answer)) => {
+                    self.give_back(connection);
+                    return Ok(answer);
+                }
+                Ok(None) => {}
+                Err(error) if self.place.is_conflict(&error) => {}
+                Err(error) => return Err(self.place.problem(doing, &error)),
+            }
+            if connection.run("ROLLBACK").await.is_ok() {
+                self.give_back(connection);
+            }
+        }
+        Err(Problem::busy(format!("cannot {doing}: another program keeps changing the same rows"))
+            .hint("try again; nothing was changed"))
+    }
+
+    async fn attempt<T: Send>(
+        &self,
+        connection: &mut Connection,
+        scope: &Scope<'_>,
+        now: i64,
+        work: &mut (impl FnMut(&mut Loaded) -> T + Send),
+    ) -> sqlx::Result<Option<T>> {
+        let statements = self.place.statements();
+        let mut loaded = load::load(connection, statements, scope, true, now).await?;
+        let answer = work(&mut loaded);
+        let changes = difference::changes(&loaded);
+        drop(loaded);
+        crash_point::reach("registry-before-writes");
+        if write::write(connection, statements, changes).await? == Written::Conflict {
+            return Ok(None);
+        }
+        crash_point::reach("registry-before-commit");
+        connection.run("COMMIT").await?;
+        crash_point::reach("registry-committed");
+        Ok(Some(answer))
+    }
+
+    /// What is there, with what others changed taken in, and nothing written.
+    async fn look(&self, doing: &str, scope: &Scope<'_>, now: Option<i64>) -> Result<Loaded> {
+        let mut connection = self.begin(false, doing).await?;
+        let loaded = self.look_on(&mut connection, scope, now).await;
+        if connection.run("ROLLBACK").await.is_ok() {
+            self.give_back(connection);
+        }
+        loaded.map_err(|error| self.place.problem(doing, &error))
+    }
+
+    async fn look_on(
+        &self,
+        connection: &mut Connection,
+        scope: &Scope<'_>,
+        now: Option<i64>,
+    ) -> sqlx::Result<Loaded> {
+        let now = match now {
+            Some(now) => now,
+            None => self.place.now(connection).await?,
+        };
+        load::load(connection, self.place.statements(), scope, false, now).await
+    }
+
+    async fn read_live_jobs(&self, connection: &mut Connection) -> sqlx::Result<Option<Vec<JobId>>> {
+        let statements = self.place.statements();
+        if connection.read(statements.has_job_table, &[], load::some).await?.is_empty() {
+            return Ok(None);
+        }
+        connection.read(statements.live_jobs, &[], load::only_job).await.map(Some)
+    }
+
+    /// `None` where nobody keeps a list.
+    async fn job_list(&self) -> Result<Option<Vec<JobId>>> {
+        let doing = "read the jobs that are at work";
+        let mut connection = self.begin(false, doing).await?;
+        let jobs = self.read_live_jobs(&mut connection).await;
+        if connection.run("ROLLBACK").await.is_ok() {
+            self.give_back(connection);
+        }
+        jobs.map_err(|error| self.place.problem(doing, &error))
+    }
+}
+
+fn scope_of_check(inventory: &Inventory) -> Scope<'_> {
+    Scope { check: Some(inventory), live: inventory.live_jobs.clone(), ..Scope::default() }
+}
+
+#[async_trait]
+impl Registry for DatabaseRegistry {
+    async fn now(&self) -> Result<i64> {
+        let doing = "read the registry's clock";
+        let mut connection = self.begin(false, doing).await?;
+        let now = self.place.now(&mut connection).await;
+        if connection.run("ROLLBACK").await.is_ok() {
+            self.give_back(connection);
+        }
+        now.map_err(|error| self.place.problem(doing, &error))
+    }
+
+    async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let apply = |loaded: &mut Loaded| {
+            let met = events.iter().map(|event| loaded.ledger.apply(event, now)).collect();
+            loaded.hear(events);
+            met
+        };
+        self.change("record what happened", &Scope::of(events), now, apply).await
+    }
+
+    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+        self.job_list().await.map(Option::unwrap_or_default)
+    }
+
+    async fn check(
+        &self,
+        inventory: &Inventory,
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<std::result::Result<Checked, Implausible>> {
+        let check = |loaded: &mut Loaded| {
+            let checked = check_ledger(&mut loaded.ledger, inventory, settings, adopts, now);
+            loaded.checked_at = checked.is_ok().then_some(now);
+            checked
+        };
+        self.change("check the datasets", &scope_of_check(inventory), now, check).await
+    }
+
+    async fn preview(
+        &self,
+        inventory: &Inventory,
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<std::result::Result<Checked, Implausible>> {
+        let mut loaded = self.look("preview a check", &scope_of_check(inventory), Some(now)).await?;
+        Ok(check_ledger(&mut loaded.ledger, inventory, settings, adopts, now))
+    }
+
+    async fn announce(&self) -> Result<()> {
+        let doing = "remember that the report is out";
+        let _turn = self.turn.lock().await;
+        let mut connection = self.begin(true, doing).await?;
+        let failed = |error: sqlx::Error| self.place.problem(doing, &error);
+        connection.run(self.place.statements().announce).await.map_err(failed)?;
+        connection.run("COMMIT").await.map_err(failed)?;
+        self.give_back(connection);
+        Ok(())
+    }
+
+    async fn marked_row(&self, dataset: &OwnedName) -> Result<Option<SeenRow>> {
+        let loaded = self.look("read a mark", &Scope::dataset(dataset), None).await?;
+        let row = loaded.ledger.rows.get(dataset);
+        Ok(row.and_then(|row| Some(SeenRow { job: row.job, marked_at: row.mark.as_ref()?.at })))
+    }
+
+    async fn decide_again(
+        &self,
+        dataset: &OwnedName,
+        last_change: Option<i64>,
+        live_jobs: &[JobId],
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<Decision> {
+        let scope = Scope { running: true, live: live_jobs.to_vec(), ..Scope::dataset(dataset) };
+        let decide = |loaded: &mut Loaded| {
+            for job in live_jobs {
+                loaded.ledger.job_is_live(*job, now);
+            }
+            if let Some(seen) = loaded.ledger.datasets.get_mut(dataset) {
+                seen.last_change = seen.last_change.max(last_change);
+            }
+            loaded.ledger.decide(dataset, adopts(dataset), settings, now)
+        };
+        self.change("decide once more before a drop", &scope, now, decide).await
+    }
+
+    async fn dropped(&self, dataset: &OwnedName, row: &SeenRow) -> Result<bool> {
+        let now = self.now().await?;
+        let forget = |loaded: &mut Loaded| {
+            let same = same_row(&loaded.ledger, dataset, row);
+            if same {
+                loaded.ledger.dropped(dataset);
+            }
+            same
+        };
+        self.change("remove the row of a dropped dataset", &Scope::dataset(dataset), now, forget).await
+    }
+
+    async fn restart_grace(&self, dataset: &OwnedName, row: &SeenRow, now: i64) -> Result<bool> {
+        let mark_again = |loaded: &mut Loaded| {
+            let same = same_row(&loaded.ledger, dataset, row);
+            if let (true, Some(row)) = (same, loaded.ledger.rows.get_mut(dataset)) {
+                row.mark = Some(Mark { at: now, seen: None, announced: false });
+            }
+            same
+        };
+        self.change("let a grace start anew", &Scope::dataset(dataset), now, mark_again).await
+    }
+
+    async fn ledger(&self) -> Result<Ledger> {
+        Ok(self.look("read the registry", &Scope::whole(), None).await?.ledger)
+    }
+
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
+        self.place.lock_runner(run).await
+    }
+
+    async fn advice(&self) -> Result<Vec<String>> {
+        let loaded = self.look("read the registry", &Scope::whole(), None).await?;
+        let has_list = self.job_list().await?.is_some();
+        Ok(advice::advice(&loaded, has_list, self.place.reach()))
+    }
+}
+
+impl Loaded {
+    /// A deletion that was known from a row alone is one that we were told from now on.
+    fn hear(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::Deleted(job) if self.adopted.remove(job) => _ = self.confirmed.insert(*job),
+                Event::SucceededWithAnUnknownDataset(_) => self.explain_new_holds(),
+                _ => {}
+            }
+        }
+        let deleted: BTreeSet<JobId> = self.ledger.deleted_jobs.keys().copied().collect();
+        self.confirmed.retain(|job| deleted.contains(job));
+    }
+
+    fn explain_new_holds(&mut self) {
+        let new = self
+            .ledger
+            .holds
+            .iter()
+            .filter(|(name, until)| until.is_none() && self.before.holds.get(*name) != Some(*until));
+        let reason = "a job that may have written it succeeded, and nobody can read with what";
+        self.reasons.extend(new.map(|(name, _)| (name.clone(), reason.to_owned())));
+    }
+}

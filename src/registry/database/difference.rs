@@ -1,0 +1,338 @@
+//! What a unit of work changed, as rows to write.
+//!
+//! Nothing here decides: a row of `esdl_time_series_info` is what the ledger has for its dataset or
+//! tombstone. Invariant: a change names the content that it was decided on, and a tombstone whose job
+//! reported its dataset becomes the row of that dataset.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::load::{KeptRow, Loaded};
+use crate::retention::ownership::{JobId, OwnedName, Row};
+
+/// JSON rows for the statements of the same names.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub claims: Rows,
+    pub deleted: Rows,
+    pub undeleted: Rows,
+    pub jobs: Rows,
+    pub datasets: Rows,
+    pub datasets_gone: Rows,
+    pub holds: Rows,
+    pub holds_gone: Rows,
+    pub kept: Rows,
+    pub kept_gone: Rows,
+    pub inserted: Rows,
+    pub updated: Rows,
+    pub removed: Rows,
+    /// Tombstones: gone is as good as removed.
+    pub tombstones_removed: Rows,
+    pub checked_at: Option<i64>,
+}
+
+/// Rows for one statement, already as text: as values, 100,000 of them would take ten times the memory.
+#[derive(Debug, Default)]
+pub(super) struct Rows(pub Vec<Batch>);
+
+/// One call of a statement.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub list: String,
+    pub rows: u64,
+}
+
+const ROWS_IN_A_BATCH: u64 = 10_000;
+
+impl Rows {
+    #[expect(clippy::needless_pass_by_value, reason = "every caller builds the row for this call")]
+    fn push(&mut self, row: Value) {
+        match self.0.last_mut().filter(|batch| batch.rows < ROWS_IN_A_BATCH) {
+            Some(batch) => {
+                batch.list.pop();
+                batch.list.push(',');
+                batch.list.push_str(&row.to_string());
+                batch.list.push(']');
+                batch.rows += 1;
+            }
+            None => self.0.push(Batch { list: format!("[{row}]"), rows: 1 }),
+        }
+    }
+}
+
+impl Extend<Value> for Rows {
+    fn extend<T: IntoIterator<Item = Value>>(&mut self, rows: T) {
+        rows.into_iter().for_each(|row| self.push(row));
+    }
+}
+
+impl FromIterator<Value> for Rows {
+    fn from_iter<T: IntoIterator<Item = Value>>(given: T) -> Self {
+        let mut rows = Self::default();
+        rows.extend(given);
+        rows
+    }
+}
+
+/// What stands in `esdl_time_series_info`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Standing {
+    row_id: Uuid,
+    dataset: Option<OwnedName>,
+    job: Option<JobId>,
+    marked_at: Option<i64>,
+}
+
+pub(super) fn changes(loaded: &Loaded) -> Changes {
+    let mut changes = Changes { checked_at: loaded.checked_at, ..Changes::default() };
+    facts(loaded, &mut changes);
+    rows(loaded, &mut changes);
+    changes
+}
+
+/// Everything that only we keep.
+fn facts(loaded: &Loaded, changes: &mut Changes) {
+    let (before, after) = (&loaded.before, &loaded.ledger);
+    changes.claims = new_claims(loaded);
+    for (job, at) in &after.deleted_jobs {
+        let adopted = loaded.adopted.contains(job);
+        if before.deleted_jobs.get(job) != Some(at) || loaded.confirmed.contains(job) {
+            changes.deleted.push(json!({"job": job.0, "at": at, "adopted": adopted}));
+        }
+    }
+    changes.undeleted = gone(&before.deleted_jobs, &after.deleted_jobs, |job| json!(job.0));
+    changes.jobs = new(
+        &before.jobs,
+        &after.jobs,
+        |job, seen| json!({"job": job.0, "first_seen": seen.first_seen, "ended": seen.ended}),
+    );
+    changes.datasets = new(&before.datasets, &after.datasets, |name, seen| {
+        json!({"dataset": name.0, "first_seen": seen.first_seen, "last_change": seen.last_change,
+               "absent_since": seen.absent_since})
+    });
+    changes.datasets_gone = gone(&before.datasets, &after.datasets, |name| json!(name.0));
+    changes.holds = new(&before.holds, &after.holds, |name, until| {
+        let reason = until.is_none().then(|| loaded.reasons.get(name)).flatten();
+        json!({"dataset": name.0, "until": until, "reason": reason})
+    });
+    changes.holds_gone = gone(&before.holds, &after.holds, |name| json!(name.0));
+}
+
+fn new<K: Ord, V: PartialEq>(
+    before: &BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+    row: impl Fn(&K, &V) -> Value,
+) -> Rows {
+    let changed = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
+    changed.map(|(key, value)| row(key, value)).collect()
+}
+
+fn gone<K: Ord, V>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>, row: impl Fn(&K) -> Value) -> Rows {
+    before.keys().filter(|key| !after.contains_key(*key)).map(row).collect()
+}
+
+fn new_claims(loaded: &Loaded) -> Rows {
+    let (before, after) = (&loaded.before.claims, &loaded.ledger.claims);
+    let of = |name: &OwnedName| {
+        let known = before.of(name);
+        let new = after.of(name).iter().filter(|claim| !known.contains(claim));
+        new.map(|claim| json!({"dataset": name.0, "job": claim.job.0, "at": claim.at})).collect::<Vec<_>>()
+    };
+    if loaded.whole {
+        let names: BTreeSet<&OwnedName> =
+            loaded.changed.iter().filter_map(|their| their.row.dataset.as_ref()).collect();
+        return names.into_iter().flat_map(of).collect();
+    }
+    after.iter().flat_map(|(name, _)| of(name)).collect()
+}
+
+/// The rows of `esdl_time_series_info`, and what we remember of them.
+fn rows(loaded: &Loaded, changes: &mut Changes) {
+    let overridden: BTreeMap<&OwnedName, Standing> = loaded
+        .changed
+        .iter()
+        .filter_map(|their| {
+            let name = their.row.dataset.as_ref()?;
+            let (dataset, job, marked_at) = (Some(name.clone()), their.row.job, their.row.marked_at);
+            Some((name, Standing { row_id: their.row_id, dataset, job, marked_at }))
+        })
+        .collect();
+    let moved: BTreeSet<Uuid> = loaded.changed.iter().map(|their| their.row_id).collect();
+    let standing = |name: &OwnedName| {
+        overridden.get(name).cloned().or_else(|| {
+            let kept = loaded.kept.get(name)?;
+            let is_there = !loaded.vanished.contains(&kept.row_id) && !moved.contains(&kept.row_id);
+            is_there.then(|| Standing::of(kept))
+        })
+    };
+    let mut free = free_tombstones(loaded, &moved, changes);
+    for (name, row) in &loaded.ledger.rows {
+        put_row(loaded, name, row, standing(name), &mut free, changes);
+    }
+    let all = loaded.kept.keys().chain(overridden.keys().copied()).collect::<BTreeSet<_>>();
+    for name in all.into_iter().filter(|name| !loaded.ledger.rows.contains_key(*name)) {
+        if let Some(standing) = standing(name) {
+            changes.kept_gone.push(json!(standing.row_id));
+            changes.removed.push(standing.expected());
+        }
+    }
+    forget_moved(loaded, &overridden, &moved, changes);
+    changes.tombstones_removed.extend(free.values().map(Standing::expected));
+    changes.kept_gone.extend(free.values().map(|standing| json!(standing.row_id)));
+    put_tombstones(loaded, &moved, changes);
+}
+
+fn put_row(
+    loaded: &Loaded,
+    name: &OwnedName,
+    row: &Row,
+    standing: Option<Standing>,
+    free: &mut BTreeMap<JobId, Standing>,
+    changes: &mut Changes,
+) {
+    let kept = loaded.kept.get(name);
+    let standing = standing.or_else(|| free.remove(&row.job?));
+    let row_id = standing.as_ref().map_or_else(Uuid::now_v7, |standing| standing.row_id);
+    let now_kept = loaded.to_keep(row_id, name, row);
+    let wanted = Standing::of(&now_kept);
+    match standing {
+        None => changes.inserted.push(wanted.to_insert(loaded.now)),
+        Some(standing) if standing != wanted => changes.updated.push(wanted.to_update(&standing)),
+        Some(_) => {}
+    }
+    if kept != Some(&now_kept) {
+        changes.kept.push(kept_json(&now_kept));
+    }
+}
+
+/// What we remember of rows that others removed, or replaced by another.
+fn forget_moved(
+    loaded: &Loaded,
+    overridden: &BTreeMap<&OwnedName, Standing>,
+    moved: &BTreeSet<Uuid>,
+    changes: &mut Changes,
+) {
+    for (name, kept) in &loaded.kept {
+        let is_replaced = overridden.get(name).is_some_and(|standing| standing.row_id != kept.row_id);
+        let is_elsewhere = !overridden.contains_key(name) && moved.contains(&kept.row_id);
+        if loaded.vanished.contains(&kept.row_id) || is_replaced || is_elsewhere {
+            changes.kept_gone.push(json!(kept.row_id));
+        }
+    }
+    let is_gone = |row: &&KeptRow| loaded.vanished.contains(&row.row_id) || moved.contains(&row.row_id);
+    let tombstones = loaded.tombstones.values().flatten().filter(is_gone);
+    changes.kept_gone.extend(tombstones.map(|row| json!(row.row_id)));
+}
+
+/// Tombstones that are none any more, one for each job; others of the same job are removed.
+fn free_tombstones(
+    loaded: &Loaded,
+    moved: &BTreeSet<Uuid>,
+    changes: &mut Changes,
+) -> BTreeMap<JobId, Standing> {
+    let mut free = BTreeMap::new();
+    let over = loaded.tombstones.iter().filter(|(job, _)| !loaded.ledger.tombstones.contains_key(job));
+    for (job, rows) in over {
+        let is_there =
+            |row: &&KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
+        for row in rows.iter().filter(is_there) {
+            if let Some(other) = free.insert(*job, Standing::of(row)) {
+                changes.tombstones_removed.push(other.expected());
+                changes.kept_gone.push(json!(other.row_id));
+            }
+        }
+    }
+    // One that others wrote and that this very unit made superfluous.
+    for their in &loaded.changed {
+        let FoundTombstone(job) = tombstone(their.row.dataset.as_ref(), their.row.job, their.row.marked_at);
+        let Some(job) = job.filter(|job| !loaded.ledger.tombstones.contains_key(job)) else { continue };
+        let standing =
+            Standing { row_id: their.row_id, dataset: None, job: Some(job), marked_at: their.row.marked_at };
+        changes.tombstones_removed.push(standing.expected());
+    }
+    free
+}
+
+struct FoundTombstone(Option<JobId>);
+
+fn tombstone(dataset: Option<&OwnedName>, job: Option<JobId>, marked_at: Option<i64>) -> FoundTombstone {
+    FoundTombstone(job.filter(|_| dataset.is_none() && marked_at.is_some()))
+}
+
+fn put_tombstones(loaded: &Loaded, moved: &BTreeSet<Uuid>, changes: &mut Changes) {
+    let mut covered: BTreeSet<JobId> = BTreeSet::new();
+    for their in &loaded.changed {
+        let FoundTombstone(job) = tombstone(their.row.dataset.as_ref(), their.row.job, their.row.marked_at);
+        let Some(job) = job.filter(|job| loaded.ledger.tombstones.contains_key(job)) else { continue };
+        covered.insert(job);
+        changes.kept.push(json!({"row_id": their.row_id, "job": job.0, "marked_at": their.row.marked_at}));
+    }
+    for (job, at) in &loaded.ledger.tombstones {
+        let is_there = |row: &KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
+        let is_covered =
+            covered.contains(job) || loaded.tombstones.get(job).is_some_and(|rows| rows.iter().any(is_there));
+        if !is_covered {
+            let row_id = Uuid::now_v7();
+            let wanted = Standing { row_id, dataset: None, job: Some(*job), marked_at: Some(*at) };
+            changes.inserted.push(wanted.to_insert(loaded.now));
+            changes.kept.push(json!({"row_id": row_id, "job": job.0, "marked_at": at}));
+        }
+    }
+}
+
+impl Standing {
+    fn of(kept: &KeptRow) -> Self {
+        let KeptRow { row_id, dataset, job, marked_at, .. } = kept;
+        Self { row_id: *row_id, dataset: dataset.clone(), job: *job, marked_at: *marked_at }
+    }
+
+    fn name(&self) -> Option<&str> {
+        self.dataset.as_ref().map(|name| name.0.as_str())
+    }
+
+    fn job(&self) -> Option<Uuid> {
+        self.job.map(|job| job.0)
+    }
+
+    fn to_insert(&self, now: i64) -> Value {
+        json!({"row_id": self.row_id, "dataset": self.name(), "now": now, "marked_at": self.marked_at,
+               "job": self.job()})
+    }
+
+    fn to_update(&self, old: &Self) -> Value {
+        json!({"row_id": self.row_id, "dataset": self.name(), "marked_at": self.marked_at, "job": self.job(),
+               "old_dataset": old.name(), "old_marked_at": old.marked_at, "old_job": old.job()})
+    }
+
+    fn expected(&self) -> Value {
+        json!({"row_id": self.row_id, "old_dataset": self.name(), "old_marked_at": self.marked_at,
+               "old_job": self.job()})
+    }
+}
+
+impl Loaded {
+    fn to_keep(&self, row_id: Uuid, name: &OwnedName, row: &Row) -> KeptRow {
+        let mark = row.mark.as_ref();
+        let first_look = mark.and_then(|mark| mark.seen).map(|(first, _)| first);
+        let number = self.check.number + i64::from(self.checked_at.is_some());
+        let same_mark =
+            |kept: &&KeptRow| kept.first_look == first_look && kept.marked_at == mark.map(|mark| mark.at);
+        let known = self.kept.get(name).filter(same_mark).and_then(|kept| kept.first_check);
+        KeptRow {
+            row_id,
+            dataset: Some(name.clone()),
+            job: row.job,
+            marked_at: mark.map(|mark| mark.at),
+            first_look,
+            first_check: first_look.map(|_| known.unwrap_or(number)),
+        }
+    }
+}
+
+fn kept_json(kept: &KeptRow) -> Value {
+    json!({"row_id": kept.row_id, "dataset": kept.dataset.as_ref().map(|name| &name.0),
+           "job": kept.job.map(|job| job.0), "marked_at": kept.marked_at,
+           "first_look": kept.first_look, "first_check": kept.first_check})
+}

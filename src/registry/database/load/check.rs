@@ -1,0 +1,69 @@
+//! What a check has to know: everything that is there, and of what has gone only what may come back.
+//!
+//! Claims, deletions and jobs are kept for years, and a check reads none of those whose dataset has neither
+//! a row nor a place in the store's list. Invariant: every dataset that is decided on is loaded closed, as
+//! in a slice; tombstones are loaded where a row of others concerns their job.
+
+use std::collections::BTreeSet;
+
+use super::Loaded;
+use super::read::{claim, deleted, hold, ids, kept_row, list, seen_dataset, seen_job, their_row};
+use crate::registry::database::connection::Connection;
+use crate::registry::database::statements::Statements;
+use crate::retention::ownership::check::Inventory;
+use crate::retention::ownership::{JobId, OwnedName};
+
+pub(super) async fn load(
+    connection: &mut Connection,
+    statements: &'static Statements,
+    inventory: &Inventory,
+    loaded: &mut Loaded,
+) -> sqlx::Result<()> {
+    loaded.changed = connection.read(statements.changed_by_others, &[], their_row).await?;
+    let vanished = connection.read(statements.vanished, &[], kept_row).await?;
+    loaded.vanished = vanished.iter().map(|row| row.row_id).collect();
+    loaded.take_kept(connection.read(statements.kept_of_datasets, &[], kept_row).await?);
+    let mut claims = connection.read(statements.claims_with_rows, &[], claim).await?;
+    let names = without_row(inventory, loaded);
+    let mut jobs: BTreeSet<JobId> = loaded.changed.iter().filter_map(|their| their.row.job).collect();
+    jobs.extend(vanished.iter().filter(|row| row.dataset.is_none()).filter_map(|row| row.job));
+    jobs.extend(&inventory.live_jobs);
+    if !names.is_empty() {
+        let found = connection.read(statements.claims_of, &[&list(&names)], claim).await?;
+        jobs.extend(found.iter().map(|(_, claim)| claim.job));
+        claims.extend(found);
+    }
+    loaded.ledger.claims = claims.into_iter().collect();
+    load_jobs(connection, statements, &jobs, loaded).await?;
+    let datasets = connection.read(statements.all_datasets, &[], seen_dataset).await?;
+    loaded.ledger.datasets = datasets.into_iter().collect();
+    loaded.take_holds(connection.read(statements.all_holds, &[], hold).await?);
+    Ok(())
+}
+
+/// What the store lists or others registered, and what we keep no row of.
+fn without_row<'a>(inventory: &'a Inventory, loaded: &'a Loaded) -> Vec<&'a str> {
+    let listed = inventory.datasets.iter().map(|(name, _)| name);
+    let of_others = loaded.changed.iter().filter_map(|their| their.row.dataset.as_ref());
+    let unknown = |name: &&OwnedName| !loaded.kept.contains_key(*name);
+    listed.chain(of_others).filter(unknown).map(|name| name.0.as_str()).collect()
+}
+
+async fn load_jobs(
+    connection: &mut Connection,
+    statements: &'static Statements,
+    jobs: &BTreeSet<JobId>,
+    loaded: &mut Loaded,
+) -> sqlx::Result<()> {
+    let mut gone = connection.read(statements.deleted_with_rows, &[], deleted).await?;
+    let mut seen = connection.read(statements.running_jobs, &[], seen_job).await?;
+    if !jobs.is_empty() {
+        let jobs = ids(jobs.iter().copied());
+        loaded.take_tombstones(connection.read(statements.kept_of, &["[]", &jobs], kept_row).await?);
+        gone.extend(connection.read(statements.deleted_of, &[&jobs], deleted).await?);
+        seen.extend(connection.read(statements.jobs_of, &[&jobs], seen_job).await?);
+    }
+    loaded.take_deleted(gone);
+    loaded.ledger.jobs = seen.into_iter().collect();
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Rows of an answer as values, and values as the lists that a statement takes.
+//!
+//! Invariant: a value that is missing or cannot be read is an error of the whole unit; nothing is guessed.
+
+use uuid::Uuid;
+
+use super::{KeptRow, LastCheck, TheirRow};
+use crate::registry::database::connection::Columns;
+use crate::retention::ownership::adopt::FoundRow;
+use crate::retention::ownership::claims::Claim;
+use crate::retention::ownership::{JobId, OwnedName, SeenDataset, SeenJob};
+
+/// A JSON list of ids.
+pub(in crate::registry::database) fn ids(all: impl IntoIterator<Item = JobId>) -> String {
+    let texts: Vec<String> = all.into_iter().map(|job| job.0.to_string()).collect();
+    list(&texts)
+}
+
+pub(in crate::registry::database) fn list<T: serde::Serialize>(all: &[T]) -> String {
+    serde_json::json!(all).to_string()
+}
+
+fn unreadable(what: &'static str) -> sqlx::Error {
+    sqlx::Error::Decode(what.into())
+}
+
+fn id(row: &dyn Columns, column: usize) -> sqlx::Result<Option<Uuid>> {
+    let text = row.text(column)?;
+    text.map(|text| text.parse().map_err(|_| unreadable("a value is no id"))).transpose()
+}
+
+fn required<T>(value: Option<T>) -> sqlx::Result<T> {
+    value.ok_or_else(|| unreadable("a value is missing"))
+}
+
+fn job(row: &dyn Columns, column: usize) -> sqlx::Result<JobId> {
+    Ok(JobId(required(id(row, column)?)?))
+}
+
+fn name(row: &dyn Columns, column: usize) -> sqlx::Result<OwnedName> {
+    Ok(OwnedName(required(row.text(column)?)?))
+}
+
+fn number(row: &dyn Columns, column: usize) -> sqlx::Result<i64> {
+    required(row.number(column)?)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as every function that reads a row")]
+pub(in crate::registry::database) fn some(_: &dyn Columns) -> sqlx::Result<()> {
+    Ok(())
+}
+
+pub(in crate::registry::database) fn only_job(row: &dyn Columns) -> sqlx::Result<JobId> {
+    job(row, 0)
+}
+
+pub(super) fn only_name(row: &dyn Columns) -> sqlx::Result<OwnedName> {
+    name(row, 0)
+}
+
+pub(super) fn row_id(row: &dyn Columns) -> sqlx::Result<Uuid> {
+    required(id(row, 0)?)
+}
+
+pub(super) fn kept_row(row: &dyn Columns) -> sqlx::Result<KeptRow> {
+    Ok(KeptRow {
+        row_id: row_id(row)?,
+        dataset: row.text(1)?.map(OwnedName),
+        job: id(row, 2)?.map(JobId),
+        marked_at: row.number(3)?,
+        first_look: row.number(4)?,
+        first_check: row.number(5)?,
+    })
+}
+
+pub(super) fn their_row(row: &dyn Columns) -> sqlx::Result<TheirRow> {
+    let found = FoundRow {
+        dataset: row.text(1)?.map(OwnedName),
+        job: id(row, 2)?.map(JobId),
+        marked_at: row.number(3)?,
+        registered_at: row.number(4)?.unwrap_or(i64::MAX),
+    };
+    Ok(TheirRow { row_id: row_id(row)?, row: found })
+}
+
+pub(super) fn claim(row: &dyn Columns) -> sqlx::Result<(OwnedName, Claim)> {
+    Ok((name(row, 0)?, Claim { job: job(row, 1)?, at: number(row, 2)? }))
+}
+
+pub(super) fn deleted(row: &dyn Columns) -> sqlx::Result<(JobId, i64, bool)> {
+    Ok((job(row, 0)?, number(row, 1)?, number(row, 2)? != 0))
+}
+
+pub(super) fn seen_job(row: &dyn Columns) -> sqlx::Result<(JobId, SeenJob)> {
+    Ok((job(row, 0)?, SeenJob { first_seen: number(row, 1)?, ended: row.number(2)? }))
+}
+
+pub(super) fn start(row: &dyn Columns) -> sqlx::Result<(JobId, Option<i64>)> {
+    Ok((job(row, 0)?, row.number(1)?))
+}
+
+pub(super) fn seen_dataset(row: &dyn Columns) -> sqlx::Result<(OwnedName, SeenDataset)> {
+    let seen = SeenDataset {
+        first_seen: number(row, 1)?,
+        last_change: row.number(2)?,
+        absent_since: row.number(3)?,
+    };
+    Ok((name(row, 0)?, seen))
+}
+
+pub(super) fn hold(row: &dyn Columns) -> sqlx::Result<(OwnedName, Option<i64>, Option<String>)> {
+    Ok((name(row, 0)?, row.number(1)?, row.text(2)?))
+}
+
+pub(super) fn last_check(row: &dyn Columns) -> sqlx::Result<LastCheck> {
+    Ok(LastCheck { number: number(row, 0)?, at: number(row, 1)?, announced: number(row, 2)? })
+}

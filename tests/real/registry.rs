@@ -1,0 +1,58 @@
+//! The registry on PostgreSQL: the suite of `tests/registry/`, and what only a server can show.
+
+#[path = "../registry/adoption.rs"]
+mod adoption;
+#[path = "../registry/differential.rs"]
+mod differential;
+#[path = "../registry/meddled.rs"]
+mod meddled;
+#[path = "../registry/together.rs"]
+mod together;
+#[path = "../registry/world.rs"]
+mod world;
+
+mod crash;
+mod many;
+mod omotes;
+mod others;
+
+use super::support::TestDatabase;
+use world::Place;
+
+fn place(database: &TestDatabase) -> Place {
+    Place::Postgres(database.url.clone())
+}
+
+#[tokio::test]
+async fn a_server_does_what_the_ledger_does() {
+    for seed in 0..6 {
+        let database = TestDatabase::without_extension().await;
+        differential::compare(place(&database), seed, 60).await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_owned_is_due_whatever_others_write_into_the_table() {
+    for seed in 0..4 {
+        let database = TestDatabase::without_extension().await;
+        meddled::nothing_owned_is_due(place(&database), seed, 60).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_registries_on_one_server_lose_nothing() {
+    let database = TestDatabase::without_extension().await;
+    together::replicas_lose_nothing(place(&database)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn registries_that_start_at_once_make_the_tables_once() {
+    let database = TestDatabase::without_extension().await;
+    together::replicas_start_at_once(place(&database)).await;
+}
+
+#[tokio::test]
+async fn one_runner_at_a_time_uses_a_server() {
+    let database = TestDatabase::without_extension().await;
+    together::one_runner_at_a_time(place(&database)).await;
+}
