@@ -10,6 +10,7 @@ mod gate;
 mod limits;
 mod mail;
 mod nearest;
+mod ownership;
 mod policies;
 mod schema;
 mod secret;
@@ -30,6 +31,7 @@ use secrecy::SecretString;
 
 use self::document::{Document, Section};
 use self::limits::Limits;
+use self::ownership::Environment;
 use crate::problem::{Problem, Result};
 use crate::retention::model::StoreName;
 use crate::retention::name::TablePattern;
@@ -40,6 +42,7 @@ use crate::retention::sessions::SessionRules;
 pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
+pub use self::ownership::{Adopt, OwnershipSettings};
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::state::{SYSTEM_STATE_PATH, StateSettings};
@@ -58,6 +61,8 @@ pub struct Config {
     pub report: ReportSettings,
     /// Who is asked whether a run may work; `None` where nobody is.
     pub gate: Option<GateSettings>,
+    /// The store whose datasets belong to jobs; `None` where there is none.
+    pub ownership: Option<OwnershipSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -142,8 +147,10 @@ impl Config {
         for store in &mut stores {
             store.disk.clone_from(&disk);
         }
+        let names: Vec<&str> = stores.iter().map(|store| store.name.0.as_str()).collect();
+        let ownership = ownership::read(&top, &names, &Environment::of_this_process())?;
         let mail = mail::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate })
+        Ok(Self { stores, state, mail, report, gate, ownership })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -170,6 +177,7 @@ impl Config {
             gate: None,
             mail: None,
             report: ReportSettings::default(),
+            ownership: None,
         })
     }
 

@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod crash_point;
+pub mod daemon;
 pub mod disk;
 pub mod gate;
 pub mod mail;
@@ -16,4 +17,5 @@ pub mod retention;
 pub mod state;
 pub mod store;
 pub mod sweep;
+pub mod wake;
 pub mod whole_file;

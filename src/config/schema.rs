@@ -28,6 +28,7 @@ pub(super) const TOP: Known = Known {
         "disk",
         "mail",
         "report",
+        "ownership",
     ],
 };
 
@@ -132,7 +133,25 @@ const SECTIONS: &[Known] = &[
     MAIL_PASSWORD,
     REPORT,
     DISK,
+    OWNERSHIP,
 ];
+
+pub(super) const OWNERSHIP: Known = Known {
+    label: "[ownership]",
+    path: "ownership",
+    keys: &[
+        "store",
+        "check_interval",
+        "grace",
+        "registration_lifetime",
+        "adopt",
+        "allow_short_grace",
+        "cap_share",
+        "cap_count",
+        "longest_job",
+        "hold_after_cancel",
+    ],
+};
 
 pub(super) const DISK: Known =
     Known { label: "[disk]", path: "disk", keys: &["source", "data_folder", "command", "time_limit"] };

@@ -1,6 +1,7 @@
 //! What a configuration becomes. The exact text of every fault is in `faults` and `secrets`.
 
 mod faults;
+mod ownership;
 mod secrets;
 mod sessions;
 

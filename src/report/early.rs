@@ -34,12 +34,13 @@ impl Report {
             sessions: None,
             disk: None,
             freed: None,
+            owned: None,
             past_runs: Vec::new(),
         }
     }
 }
 
-fn verdict_of(kind: Kind) -> Verdict {
+pub fn verdict_of(kind: Kind) -> Verdict {
     match kind {
         Kind::Busy => Verdict::Busy,
         Kind::Unreachable => Verdict::Unreachable,

@@ -154,6 +154,7 @@ impl Pass {
             sessions: None,
             disk: None,
             freed: None,
+            owned: None,
             past_runs: Vec::new(),
         }
     }

@@ -123,6 +123,7 @@ impl Skipped<'_> {
             sessions: None,
             disk: None,
             freed: None,
+            owned: None,
             past_runs: Vec::new(),
         }
     }
