@@ -19,7 +19,8 @@ use crate::report::{Report, Verdict, verdict};
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::StoreIdentity;
 use crate::retention::ownership::check::{Implausible, Inventory};
-use crate::retention::ownership::{Ledger, OwnedName};
+use crate::retention::ownership::event::Event;
+use crate::retention::ownership::{JobId, Ledger, OwnedName};
 use crate::state::{NewRun, RunId};
 use crate::store::owned::{ListedDataset, OwnedStore};
 
@@ -63,6 +64,7 @@ struct Looked {
     checked: Checked,
     /// As it is after the check.
     ledger: Ledger,
+    live_jobs: Vec<JobId>,
 }
 
 impl OwnedPass {
@@ -104,7 +106,7 @@ impl OwnedPass {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
                 let ledger = self.registry.ledger().await?;
-                let looked = Looked { datasets, checked, ledger };
+                let looked = Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs };
                 report.warnings.extend(found::warnings(&looked.ledger, &self.settings));
                 let due = self.fill(&mut owned, &looked, now);
                 due.iter().for_each(|due| owned.add_due(due));
@@ -146,7 +148,14 @@ impl OwnedPass {
         let due = self.fill(owned, &looked, report.started_at);
         worked.trouble = self.end_old_jobs(owned, &looked.ledger, report.started_at).await.err();
         if worked.trouble.is_none() {
-            worked.trouble = due::drop_all(self, journal, run, lock, &due, report, owned).await.err();
+            let going = due::Going {
+                pass: self,
+                journal,
+                run,
+                since: report.started_at,
+                live_jobs: looked.live_jobs,
+            };
+            worked.trouble = going.drop_all(lock, &due, report, owned).await.err();
         }
         worked
     }
@@ -155,13 +164,29 @@ impl OwnedPass {
     /// seen at work or as a claimant, never as neither.
     async fn look(&self, now: i64) -> Result<std::result::Result<Looked, Implausible>> {
         let (datasets, inventory) = self.gather().await?;
+        self.introduce(&inventory.live_jobs, now).await?;
         let checked = self.registry.check(&inventory, &self.settings.check, &*self.adopts(), now).await?;
         let checked = match checked {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
         let ledger = self.registry.ledger().await?;
-        Ok(Ok(Looked { datasets, checked, ledger }))
+        Ok(Ok(Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs }))
+    }
+
+    /// A job that a list shows for the first time began earlier, and may have written by then.
+    async fn introduce(&self, live: &[JobId], now: i64) -> Result<()> {
+        if live.is_empty() {
+            return Ok(());
+        }
+        let ledger = self.registry.ledger().await?;
+        let new = live.iter().filter(|job| !ledger.jobs.contains_key(job));
+        let new: Vec<Event> = new.map(|job| Event::JobIsLive(*job)).collect();
+        if !new.is_empty() {
+            let since = found::earliest_start(&ledger, self.settings.longest_job, now);
+            self.registry.record(&new, since).await?;
+        }
+        Ok(())
     }
 
     async fn gather(&self) -> Result<(Vec<ListedDataset>, Inventory)> {
@@ -189,8 +214,7 @@ impl OwnedPass {
         if old.is_empty() {
             return Ok(());
         }
-        let events: Vec<_> =
-            old.iter().map(|job| crate::retention::ownership::event::Event::Failed(*job)).collect();
+        let events: Vec<_> = old.iter().map(|job| Event::Failed(*job)).collect();
         self.registry.record(&events, now).await?;
         owned.jobs_too_old = old.into_iter().map(|job| job.0).collect();
         Ok(())

@@ -10,8 +10,9 @@ use crate::registry::{RunnerLock, SeenRow};
 use crate::report::Report;
 use crate::report::owned::{DatasetItem, DatasetLine, DatasetOutcome, OwnedReport, Standing};
 use crate::retention::model::ByteCount;
-use crate::retention::ownership::OwnedName;
 use crate::retention::ownership::check::Decision;
+use crate::retention::ownership::event::Event;
+use crate::retention::ownership::{JobId, OwnedName};
 use crate::state::{DatasetIntent, IntentId, Outcome, RunId};
 use crate::store::owned::DropTrouble;
 
@@ -49,33 +50,51 @@ impl OwnedReport {
     }
 }
 
-/// An error ends the pass; every dataset has its item all the same.
-pub(super) async fn drop_all(
-    pass: &OwnedPass,
-    journal: &dyn Journal,
-    run: RunId,
-    lock: &mut dyn RunnerLock,
-    due: &[Due],
-    report: &mut Report,
-    owned: &mut OwnedReport,
-) -> Result<()> {
-    let mut trouble: Option<Problem> = None;
-    for one in due {
-        if let Some(why) = why_not_tried(pass, trouble.as_ref()) {
-            owned.items.push(one.item(DatasetOutcome::NotTried { why: why.into() }));
-            continue;
-        }
-        let attempt = Attempt { pass, journal, run, due: one };
-        let (outcome, problem) = match lock.verify().await {
-            Ok(()) => attempt.go(&mut report.warnings).await,
-            Err(problem) => {
-                (DatasetOutcome::NotTried { why: "the runner's lock is lost".into() }, Some(problem))
+/// A pass on its way through what is due.
+pub(super) struct Going<'a> {
+    pub pass: &'a OwnedPass,
+    pub journal: &'a dyn Journal,
+    pub run: RunId,
+    /// When the pass began, by the registry's clock.
+    pub since: i64,
+    /// Whom this pass has seen at work.
+    pub live_jobs: Vec<JobId>,
+}
+
+impl Going<'_> {
+    /// An error ends the pass; every dataset has its item all the same.
+    pub(super) async fn drop_all(
+        mut self,
+        lock: &mut dyn RunnerLock,
+        due: &[Due],
+        report: &mut Report,
+        owned: &mut OwnedReport,
+    ) -> Result<()> {
+        let mut trouble: Option<Problem> = None;
+        for one in due {
+            if let Some(why) = why_not_tried(self.pass, trouble.as_ref()) {
+                owned.items.push(one.item(DatasetOutcome::NotTried { why: why.into() }));
+                continue;
             }
-        };
-        owned.items.push(one.item(outcome));
-        trouble = problem;
+            let (outcome, problem) = match lock.verify().await {
+                Ok(()) => self.go(one, &mut report.warnings).await,
+                Err(problem) => {
+                    let why = "the runner's lock is lost".into();
+                    (DatasetOutcome::NotTried { why }, Some(problem))
+                }
+            };
+            owned.items.push(one.item(outcome));
+            trouble = problem;
+        }
+        trouble.map_or(Ok(()), Err)
     }
-    trouble.map_or(Ok(()), Err)
+
+    async fn go(&mut self, due: &Due, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
+        let live_jobs = &mut self.live_jobs;
+        let attempt =
+            Attempt { pass: self.pass, journal: self.journal, run: self.run, since: self.since, due };
+        attempt.go(live_jobs, warnings).await
+    }
 }
 
 fn why_not_tried(pass: &OwnedPass, trouble: Option<&Problem>) -> Option<&'static str> {
@@ -90,6 +109,7 @@ struct Attempt<'a> {
     pass: &'a OwnedPass,
     journal: &'a dyn Journal,
     run: RunId,
+    since: i64,
     due: &'a Due,
 }
 
@@ -102,7 +122,11 @@ enum Second {
 
 impl Attempt<'_> {
     /// What became of it, and what stops the pass.
-    async fn go(&self, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
+    async fn go(
+        &self,
+        known_live: &mut Vec<JobId>,
+        warnings: &mut Vec<String>,
+    ) -> (DatasetOutcome, Option<Problem>) {
         let not_tried = |why: &str| DatasetOutcome::NotTried { why: why.into() };
         let row = match self.pass.registry.marked_row(&self.due.name).await {
             Ok(Some(row)) => row,
@@ -113,7 +137,7 @@ impl Attempt<'_> {
             Ok(intent) => intent,
             Err(problem) => return (not_tried("its intent is not in the journal"), Some(problem)),
         };
-        match self.look_again(&row).await {
+        match self.look_again(&row, known_live).await {
             Ok(Second::StillDue) => self.drop_it(intent, &row, warnings).await,
             Ok(Second::Gone) => self.close(intent, Outcome::Gone, DatasetOutcome::Gone).await,
             Ok(Second::Kept(why)) => {
@@ -141,10 +165,11 @@ impl Attempt<'_> {
     }
 
     /// In the order of the check: the store, who is at work, the ledger, and last of all the row.
-    async fn look_again(&self, row: &SeenRow) -> Result<Second> {
+    async fn look_again(&self, row: &SeenRow, known_live: &mut Vec<JobId>) -> Result<Second> {
         let (pass, name) = (self.pass, &self.due.name);
         let Some(seen) = pass.store.look(name).await? else { return Ok(Second::Gone) };
         let live = pass.registry.live_jobs().await?;
+        self.introduce(&live, known_live).await?;
         let now = pass.registry.now().await?;
         let settings = &pass.settings.check;
         let decision =
@@ -159,6 +184,17 @@ impl Attempt<'_> {
             Some(now) if now == *row => Ok(Second::StillDue),
             _ => Ok(Second::Kept("its row has changed".into())),
         }
+    }
+
+    /// Who has come since the check may have written since.
+    async fn introduce(&self, live: &[JobId], known: &mut Vec<JobId>) -> Result<()> {
+        let new: Vec<JobId> = live.iter().filter(|job| !known.contains(job)).copied().collect();
+        if !new.is_empty() {
+            let events: Vec<Event> = new.iter().map(|job| Event::JobIsLive(*job)).collect();
+            self.pass.registry.record(&events, self.since).await?;
+            known.extend(new);
+        }
+        Ok(())
     }
 
     async fn drop_it(

@@ -135,6 +135,13 @@ pub(super) fn why_it_goes(name: &OwnedName, ledger: &Ledger) -> String {
     }
 }
 
+/// The earliest that a job can have begun which a list shows for the first time: after the last check, which
+/// would have seen it. Where nobody knows of one, half of the longest time of a job lies behind it.
+pub(super) fn earliest_start(ledger: &Ledger, longest: i64, now: i64) -> i64 {
+    let looked_at = ledger.rows.values().filter_map(|row| row.mark.as_ref()?.seen);
+    looked_at.map(|(_, last)| last).max().unwrap_or_else(|| now.saturating_sub(longest / 2))
+}
+
 pub(super) fn jobs_too_old(ledger: &Ledger, longest: i64, now: i64) -> Vec<JobId> {
     let too_old = ledger
         .jobs

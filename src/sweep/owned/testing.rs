@@ -12,6 +12,9 @@ use crate::state::{DatasetIntent, IntentId, NewRun, OpenDatasetIntent, Outcome, 
 
 use super::Journal;
 
+pub mod bent;
+pub mod stepped;
+
 /// What a journal holds.
 #[derive(Debug, Clone, Default)]
 pub struct Pages {
@@ -30,8 +33,8 @@ impl MemoryJournal {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.pages().clone())))
+    pub fn with(pages: Pages) -> Self {
+        Self(Arc::new(Mutex::new(pages)))
     }
 }
 

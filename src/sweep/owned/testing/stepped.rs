@@ -1,0 +1,207 @@
+//! The three parts of a pass with a counter around every call: a pass stops for ever at a given step, or
+//! something happens there.
+//!
+//! Every call is two steps, before and after its effect, so that "done, but nobody knows" is one of them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::problem::Result;
+use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use crate::report::past::PastRun;
+use crate::retention::model::StoreName;
+use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
+use crate::retention::ownership::event::{Event, Met};
+use crate::retention::ownership::{JobId, Ledger, OwnedName};
+use crate::state::{DatasetIntent, IntentId, NewRun, OpenDatasetIntent, Outcome, RunId};
+use crate::store::owned::{DropTrouble, ListedDataset, OwnedStore};
+use crate::sweep::owned::Journal;
+
+/// What happens at a step, given how many times the store was asked for one dataset by then.
+type Happening = Box<dyn FnOnce(usize) + Send>;
+
+#[derive(Clone, Default)]
+pub struct Steps {
+    taken: Arc<AtomicUsize>,
+    looks: Arc<AtomicUsize>,
+    stop_at: Option<usize>,
+    happening: Arc<Mutex<Option<(usize, Happening)>>>,
+}
+
+impl Steps {
+    pub fn stopping_at(step: usize) -> Self {
+        Self { stop_at: Some(step), ..Self::default() }
+    }
+
+    pub fn with_happening_at(step: usize, happening: Happening) -> Self {
+        Self { happening: Arc::new(Mutex::new(Some((step, happening)))), ..Self::default() }
+    }
+
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    async fn step(&self) {
+        let here = self.taken.fetch_add(1, Ordering::SeqCst);
+        if self.stop_at == Some(here) {
+            std::future::pending::<()>().await;
+        }
+        let due = {
+            let mut waiting = self.happening.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.take_if(|(step, _)| *step == here)
+        };
+        if let Some((_, happening)) = due {
+            happening(self.looks.load(Ordering::SeqCst));
+        }
+    }
+
+    async fn around<T>(&self, call: impl Future<Output = T>) -> T {
+        self.step().await;
+        let answer = call.await;
+        self.step().await;
+        answer
+    }
+}
+
+pub struct SteppedStore<S>(pub S, pub Steps);
+
+#[async_trait]
+impl<S: OwnedStore> OwnedStore for SteppedStore<S> {
+    async fn identity(&self) -> Result<String> {
+        self.0.identity().await
+    }
+
+    async fn list(&self) -> Result<Vec<ListedDataset>> {
+        self.1.around(self.0.list()).await
+    }
+
+    async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>> {
+        self.1.step().await;
+        self.1.looks.fetch_add(1, Ordering::SeqCst);
+        let seen = self.0.look(name).await;
+        self.1.step().await;
+        seen
+    }
+
+    async fn drop_dataset(&self, name: &OwnedName) -> std::result::Result<(), DropTrouble> {
+        self.1.around(self.0.drop_dataset(name)).await
+    }
+
+    async fn advice(&self) -> Result<Vec<String>> {
+        self.0.advice().await
+    }
+}
+
+pub struct SteppedRegistry<R>(pub R, pub Steps);
+
+#[async_trait]
+impl<R: Registry> Registry for SteppedRegistry<R> {
+    async fn now(&self) -> Result<i64> {
+        self.0.now().await
+    }
+
+    async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>> {
+        self.1.around(self.0.record(events, now)).await
+    }
+
+    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+        self.1.around(self.0.live_jobs()).await
+    }
+
+    async fn check(
+        &self,
+        inventory: &Inventory,
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<std::result::Result<Checked, Implausible>> {
+        self.1.around(self.0.check(inventory, settings, adopts, now)).await
+    }
+
+    async fn preview(
+        &self,
+        inventory: &Inventory,
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<std::result::Result<Checked, Implausible>> {
+        self.0.preview(inventory, settings, adopts, now).await
+    }
+
+    async fn announce(&self) -> Result<()> {
+        self.1.around(self.0.announce()).await
+    }
+
+    async fn marked_row(&self, dataset: &OwnedName) -> Result<Option<SeenRow>> {
+        self.1.around(self.0.marked_row(dataset)).await
+    }
+
+    async fn decide_again(
+        &self,
+        dataset: &OwnedName,
+        last_change: Option<i64>,
+        live_jobs: &[JobId],
+        settings: &Settings,
+        adopts: &Adopts,
+        now: i64,
+    ) -> Result<Decision> {
+        self.1.around(self.0.decide_again(dataset, last_change, live_jobs, settings, adopts, now)).await
+    }
+
+    async fn dropped(&self, dataset: &OwnedName, row: &SeenRow) -> Result<bool> {
+        self.1.around(self.0.dropped(dataset, row)).await
+    }
+
+    async fn restart_grace(&self, dataset: &OwnedName, row: &SeenRow, now: i64) -> Result<bool> {
+        self.1.around(self.0.restart_grace(dataset, row, now)).await
+    }
+
+    async fn ledger(&self) -> Result<Ledger> {
+        self.0.ledger().await
+    }
+
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
+        self.0.lock_runner(run).await
+    }
+
+    async fn advice(&self) -> Result<Vec<String>> {
+        self.0.advice().await
+    }
+}
+
+pub struct SteppedJournal<J>(pub J, pub Steps);
+
+#[async_trait]
+impl<J: Journal> Journal for SteppedJournal<J> {
+    async fn begin_run(&self, run: &NewRun) -> Result<()> {
+        self.0.begin_run(run).await
+    }
+
+    async fn open_intents(&self, store: &str) -> Result<Vec<OpenDatasetIntent>> {
+        self.0.open_intents(store).await
+    }
+
+    async fn write_intent(&self, run: RunId, intent: &DatasetIntent) -> Result<IntentId> {
+        self.1.around(self.0.write_intent(run, intent)).await
+    }
+
+    async fn write_outcome(
+        &self,
+        intent: IntentId,
+        outcome: &Outcome,
+        at: i64,
+        settled_by: Option<RunId>,
+    ) -> Result<()> {
+        self.1.around(self.0.write_outcome(intent, outcome, at, settled_by)).await
+    }
+
+    async fn finish_run(&self, run: RunId, at: i64, exit_code: u8, report_json: &str) -> Result<()> {
+        self.1.around(self.0.finish_run(run, at, exit_code, report_json)).await
+    }
+
+    async fn runs_before(&self, store: &StoreName, run: RunId) -> Vec<PastRun> {
+        self.0.runs_before(store, run).await
+    }
+}
