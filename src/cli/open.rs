@@ -44,7 +44,7 @@ pub fn gate(common: &Common) -> Result<Gate> {
     })
 }
 
-fn gate_of(common: &Common, config: &Config) -> Option<Gate> {
+pub fn gate_of(common: &Common, config: &Config) -> Option<Gate> {
     let settings = config.gate.clone()?;
     let state_path = common.state.as_deref().unwrap_or(&config.state.path);
     let state_path = std::path::absolute(state_path).unwrap_or_else(|_| state_path.to_owned());
@@ -83,7 +83,7 @@ pub async fn existing_state(path: &Path) -> Result<Option<State>> {
 
 /// The command line's own store wins where any of its arguments was typed, then a file, then the
 /// environment's URL.
-fn configuration(common: &Common) -> Result<Config> {
+pub fn configuration(common: &Common) -> Result<Config> {
     if let (Some(path), true) = (&common.config, common.url_was_typed) {
         return Err(Problem::usage(format!(
             "--url is typed, and {} is the configuration: which database is meant?",

@@ -40,6 +40,15 @@ impl Publisher {
         }
     }
 
+    pub fn of(
+        mail: Option<MailSettings>,
+        report: ReportSettings,
+        store: StoreName,
+        state_path: PathBuf,
+    ) -> Self {
+        Self { mail, report, store, state_path }
+    }
+
     /// Files first, so that the mail tells when there is no folder for them.
     pub async fn publish(&self, report: &mut Report) {
         let title = self.mail.as_ref().map_or(DEFAULT_TITLE, |mail| mail.title.as_str());
