@@ -8,9 +8,10 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, DiskSettings, ExecutionSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
+    Config, DiskSettings, ExecutionSettings, OwnershipSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
+use timesweep::retention::model::StoreName;
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
 use timesweep::retention::sessions::SessionRules;
 
@@ -85,7 +86,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert_eq!(store.disk, DiskSettings::default());
     assert!(store.sessions.roles.is_empty());
     assert_eq!(config.state, StateSettings::default());
-    assert!(config.gate.is_none());
+    assert!(config.gate.is_none() && config.ownership.is_none());
 }
 
 #[test]
@@ -96,6 +97,7 @@ fn the_example_config_parses_with_every_optional_setting() {
     assert!(store.rules.default_policy.is_some() && store.rules.caps.bytes.is_some());
     assert_eq!(Caps { bytes: None, ..store.rules.caps }, Caps::default());
     assert_eq!(config.state.path, Path::new(SYSTEM_STATE_PATH));
+    assert_eq!(config.ownership, Some(OwnershipSettings::of_store(StoreName("main".into()))));
     let gate = config.gate.expect("a gate");
     assert_eq!((gate.ticket.prefix.as_str(), gate.window.zone.iana_name()), ("timesweep", Some("UTC")));
     assert_eq!(gate.launcher.map(|launcher| launcher.status).as_deref(), Some("due"));

@@ -18,6 +18,7 @@ use crate::store::owned::OwnedStore;
 use crate::sweep::gather::our_now;
 use crate::sweep::owned::OwnedPass;
 
+pub mod check;
 pub mod explain;
 pub mod hold;
 pub mod ids;

@@ -13,6 +13,9 @@ pub const LISTED: usize = 200;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OwnedReport {
+    /// Nothing is left out of any list.
+    #[serde(skip)]
+    pub in_full: bool,
     /// Everything that the store lists.
     pub listed: usize,
     pub groups: Vec<Group>,
@@ -191,7 +194,7 @@ impl OwnedReport {
         let group = &mut self.groups[place];
         group.count += 1;
         group.bytes = group.bytes.saturating_add(bytes.unwrap_or_default());
-        if standing.is_listed_in_full() || group.datasets.len() < LISTED {
+        if self.in_full || standing.is_listed_in_full() || group.datasets.len() < LISTED {
             group.datasets.push(line);
         }
     }

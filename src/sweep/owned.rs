@@ -94,14 +94,14 @@ impl OwnedPass {
         Ok(report)
     }
 
-    /// What a pass would find and do now. Writes nothing anywhere.
-    pub async fn preview(&self) -> Result<Report> {
+    /// What a pass would find and do now, with every list `in_full` or cut. Writes nothing anywhere.
+    pub async fn preview(&self, in_full: bool) -> Result<Report> {
         let identity = self.store.identity().await?;
         let now = self.registry.now().await?;
         let mut report = self.new_report(RunId(Uuid::nil()), &identity, now);
         let (datasets, inventory) = self.gather().await?;
         let previewed = self.registry.preview(&inventory, &self.settings.check, &*self.adopts(), now).await?;
-        let mut owned = OwnedReport { listed: datasets.len(), ..OwnedReport::default() };
+        let mut owned = OwnedReport { in_full, listed: datasets.len(), ..OwnedReport::default() };
         match previewed {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {

@@ -6,7 +6,7 @@ use super::OpenedOwned;
 use crate::cli::schedule::SkipArgs;
 use crate::cli::{Common, apply, exit, output, signals};
 use crate::problem::Result;
-use crate::report::owned::{OwnedReport, Standing};
+use crate::report::owned::Standing;
 use crate::report::{Report, Verdict, owned_text};
 use crate::state::State;
 use crate::sweep::gated::{self, Go, Skipped};
@@ -20,19 +20,14 @@ pub async fn preview(
     all: bool,
     detailed_exitcode: bool,
 ) -> Result<u8> {
-    let mut report = opened.pass("plan", signals::stop_token(), None).preview().await?;
+    let mut report = opened.pass("plan", signals::stop_token(), None).preview(all).await?;
     let owned = report.owned.take().unwrap_or_default();
-    let code = code_of_preview(&report, &owned, detailed_exitcode);
+    // A refusal is shown, and fails no preview.
+    let something = detailed_exitcode && owned.count(Standing::Due) > 0;
     let text = owned_text::render_preview(&report, &owned, all);
     report.owned = Some(owned);
     output::print(common.output, || text, &report)?;
-    Ok(code)
-}
-
-/// A refusal is shown and fails no preview.
-fn code_of_preview(_report: &Report, owned: &OwnedReport, detailed_exitcode: bool) -> u8 {
-    let something = detailed_exitcode && owned.count(Standing::Due) > 0;
-    if something { exit::SOMETHING_TO_DO } else { exit::DONE }
+    Ok(if something { exit::SOMETHING_TO_DO } else { exit::DONE })
 }
 
 pub async fn run(

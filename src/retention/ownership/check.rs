@@ -4,6 +4,8 @@
 //! drops. Invariant: a dataset is due only if nobody owns it, nobody who may still claim it lives, nothing
 //! holds it, and people could have seen that it goes.
 
+use std::collections::BTreeSet;
+
 use super::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
 
 /// How long to wait for what. Microseconds.
@@ -26,6 +28,13 @@ pub struct Inventory {
     /// Every dataset with the last write that the store can show.
     pub datasets: Vec<(OwnedName, Option<i64>)>,
     pub live_jobs: Vec<JobId>,
+}
+
+impl Inventory {
+    /// There may be a hundred thousand, so nobody searches the list for each.
+    fn names(&self) -> BTreeSet<&OwnedName> {
+        self.datasets.iter().map(|(name, _)| name).collect()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,11 +102,11 @@ impl Ledger {
             }
             seen.last_change = seen.last_change.max(*last_change);
         }
-        let listed = |name: &OwnedName| inventory.datasets.iter().any(|(listed, _)| listed == name);
+        let listed = inventory.names();
         for name in self.rows.keys() {
             let seen = SeenDataset { first_seen: now, last_change: None, absent_since: None };
             let seen = self.datasets.entry(name.clone()).or_insert(seen);
-            if !listed(name) {
+            if !listed.contains(name) {
                 seen.absent_since.get_or_insert(now);
             }
         }
@@ -117,8 +126,8 @@ impl Ledger {
         if inventory.datasets.is_empty() && !expected.is_empty() {
             return Err(Implausible::Empty { registered: expected.len() });
         }
-        let listed = |name: &&&OwnedName| inventory.datasets.iter().any(|(listed, _)| listed == **name);
-        let missing = expected.len() - expected.iter().filter(listed).count();
+        let listed = inventory.names();
+        let missing = expected.iter().filter(|name| !listed.contains(*name)).count();
         let allowed = settings.cap(expected.len());
         if missing > allowed { Err(Implausible::SuddenLoss { missing, allowed }) } else { Ok(()) }
     }
