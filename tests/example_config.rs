@@ -8,7 +8,8 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, DiskSettings, ExecutionSettings, OwnershipSettings, SYSTEM_STATE_PATH, SecretSource, StateSettings, known_settings,
+    Config, DiskSettings, ExecutionSettings, OwnershipSettings, SYSTEM_STATE_PATH, SecretSource,
+    StateSettings, known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
 use timesweep::retention::model::StoreName;

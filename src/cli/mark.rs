@@ -163,7 +163,11 @@ async fn cancel_job(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)>
         marked(&ledger, 0).map(|mark| mark.dataset).filter(|dataset| claimed(dataset)).cloned().collect();
     let hold_until = cancel(opened, &datasets, Some(job)).await?;
     let names: Vec<&str> = datasets.iter().map(|dataset| dataset.0.as_str()).collect();
+    let has_claims = ledger.claims.keys().any(claimed);
     let text = match datasets.len() {
+        0 if has_claims => {
+            format!("the deletion of job {} is cancelled: it owns what it claimed again\n", job.0)
+        }
         0 => format!("the deletion of job {} is cancelled: its result counts when it comes\n", job.0),
         count => format!(
             "the deletion of job {} is cancelled; a hold keeps {} until {} UTC\n",

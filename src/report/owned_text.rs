@@ -149,7 +149,8 @@ fn jobs(owned: &OwnedReport, shown: usize) -> String {
     if !owned.live_jobs.is_empty() {
         text.push_str("\njobs at work that may still claim something\n");
         for job in owned.live_jobs.iter().take(shown) {
-            let _ = writeln!(text, "  {}: {} wait for it", job.job, counted(job.datasets, "dataset"));
+            let wait = if job.datasets == 1 { "waits" } else { "wait" };
+            let _ = writeln!(text, "  {}: {} {wait} for it", job.job, counted(job.datasets, "dataset"));
         }
         text.push_str(&left_out(owned.live_jobs.len(), shown));
     }

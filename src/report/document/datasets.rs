@@ -3,6 +3,7 @@
 use crate::report::Report;
 use crate::report::owned::{DatasetItem, DatasetOutcome, Group, OwnedReport, Standing};
 use crate::report::table::counted;
+use crate::retention::model::ByteCount;
 
 use super::{Block, known, lines, table};
 
@@ -14,7 +15,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
     let counts = owned
         .groups
         .iter()
-        .map(|group| vec![group.standing.word().into(), group.count.to_string(), group.bytes.to_string()]);
+        .map(|group| vec![group.standing.word().into(), group.count.to_string(), size(group.bytes)]);
     let mut blocks = table(&["datasets", " number", " size"], counts.collect());
     blocks.extend(went_for(owned));
     for standing in
@@ -23,6 +24,11 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         blocks.extend(owned.group(standing).into_iter().flat_map(list));
     }
     blocks
+}
+
+/// Most stores cannot tell what a dataset weighs.
+fn size(bytes: ByteCount) -> String {
+    if bytes.0 == 0 { String::new() } else { bytes.to_string() }
 }
 
 fn went_for(owned: &OwnedReport) -> Vec<Block> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::report::past::PastRun;
 use crate::retention::model::StoreName;
@@ -27,12 +27,18 @@ pub struct Steps {
     taken: Arc<AtomicUsize>,
     looks: Arc<AtomicUsize>,
     stop_at: Option<usize>,
+    /// How often the runner's lock can be verified before it is lost.
+    lock_lasts: Option<usize>,
     happening: Arc<Mutex<Option<(usize, Happening)>>>,
 }
 
 impl Steps {
     pub fn stopping_at(step: usize) -> Self {
         Self { stop_at: Some(step), ..Self::default() }
+    }
+
+    pub fn with_a_lock_that_lasts(times: usize) -> Self {
+        Self { lock_lasts: Some(times), ..Self::default() }
     }
 
     pub fn with_happening_at(step: usize, happening: Happening) -> Self {
@@ -163,11 +169,26 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
-        self.0.lock_runner(run).await
+        let lock = self.0.lock_runner(run).await?;
+        Ok(Box::new(SteppedLock(lock, self.1.lock_lasts)))
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
         self.0.advice().await
+    }
+}
+
+struct SteppedLock(Box<dyn RunnerLock>, Option<usize>);
+
+#[async_trait]
+impl RunnerLock for SteppedLock {
+    async fn verify(&mut self) -> Result<()> {
+        match &mut self.1 {
+            Some(0) => return Err(Problem::unreachable("the runner's lock is lost")),
+            Some(lasts) => *lasts -= 1,
+            None => {}
+        }
+        self.0.verify().await
     }
 }
 
