@@ -1,6 +1,8 @@
 //! `timesweep mark`: deletion marks of owned datasets. Nothing is dropped here: the loop and `run --apply`
 //! look at the marks.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -85,14 +87,26 @@ struct Marked<'a> {
     job: Option<JobId>,
     at: i64,
     grace_ends: i64,
-    held_until: Option<Option<i64>>,
+    hold: Hold,
+}
+
+#[derive(PartialEq)]
+enum Hold {
+    None,
+    UntilRemoved,
+    Until(i64),
 }
 
 fn marked(ledger: &Ledger, grace: i64) -> impl Iterator<Item = Marked<'_>> {
     ledger.rows.iter().filter_map(move |(dataset, row)| {
         let at = row.mark.as_ref()?.at;
         let grace_ends = at.saturating_add(grace);
-        Some(Marked { dataset, job: row.job, at, grace_ends, held_until: ledger.holds.get(dataset).copied() })
+        let hold = match ledger.holds.get(dataset) {
+            None => Hold::None,
+            Some(None) => Hold::UntilRemoved,
+            Some(Some(until)) => Hold::Until(*until),
+        };
+        Some(Marked { dataset, job: row.job, at, grace_ends, hold })
     })
 }
 
@@ -103,8 +117,8 @@ impl Marked<'_> {
             "job": self.job.map(|job| job.0),
             "marked_at": self.at,
             "grace_ends": self.grace_ends,
-            "is_held": self.held_until.is_some(),
-            "held_until": self.held_until.flatten(),
+            "is_held": self.hold != Hold::None,
+            "held_until": if let Hold::Until(until) = self.hold { Some(until) } else { None },
         })
     }
 }
@@ -115,10 +129,10 @@ fn list_text(marks: &[Marked<'_>], ledger: &Ledger) -> String {
         let mut table = plain(&["dataset", "last job", "marked", "grace ends", "held"]);
         for mark in marks {
             let job = mark.job.map_or_else(|| "none".into(), |job| job.0.to_string());
-            let held = match mark.held_until {
-                None => String::new(),
-                Some(None) => "yes".into(),
-                Some(Some(until)) => format!("until {}", minute(until)),
+            let held = match mark.hold {
+                Hold::None => String::new(),
+                Hold::UntilRemoved => "yes".into(),
+                Hold::Until(until) => format!("until {}", minute(until)),
             };
             table.add_row(vec![
                 printable(&mark.dataset.0),
@@ -131,7 +145,7 @@ fn list_text(marks: &[Marked<'_>], ledger: &Ledger) -> String {
         text = indented(&table);
     }
     for (job, at) in &ledger.tombstones {
-        text.push_str(&format!("job {} was deleted {} UTC, and has no data so far\n", job.0, minute(*at)));
+        let _ = writeln!(text, "job {} was deleted {} UTC, and has no data so far", job.0, minute(*at));
     }
     text
 }
@@ -142,7 +156,7 @@ async fn cancel_dataset(opened: &OpenedOwned, dataset: OwnedName) -> Result<(Str
         return Err(Problem::usage(format!("dataset {} has no mark", shortened(&dataset.0)))
             .hint("`timesweep mark list` shows what is marked"));
     }
-    let hold_until = cancel(opened, &[dataset.clone()], None).await?;
+    let hold_until = cancel(opened, std::slice::from_ref(&dataset), None).await?;
     let text = format!(
         "the mark of {} is cancelled; a hold keeps it until {} UTC\n",
         printable(&dataset.0),

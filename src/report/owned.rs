@@ -183,14 +183,12 @@ impl OwnedReport {
 
     /// Adds one to its group; lists it while there is room.
     pub fn add(&mut self, standing: Standing, bytes: Option<ByteCount>, line: DatasetLine) {
-        let place = match self.groups.iter().position(|group| group.standing == standing) {
-            Some(place) => place,
-            None => {
-                let empty = Group { standing, count: 0, bytes: ByteCount(0), datasets: Vec::new() };
-                self.groups.push(empty);
-                self.groups.len() - 1
-            }
-        };
+        let known = self.groups.iter().position(|group| group.standing == standing);
+        let place = known.unwrap_or_else(|| {
+            let empty = Group { standing, count: 0, bytes: ByteCount(0), datasets: Vec::new() };
+            self.groups.push(empty);
+            self.groups.len() - 1
+        });
         let group = &mut self.groups[place];
         group.count += 1;
         group.bytes = group.bytes.saturating_add(bytes.unwrap_or_default());

@@ -109,7 +109,9 @@ impl OwnedPass {
                 let looked = Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs };
                 report.warnings.extend(found::warnings(&looked.ledger, &self.settings));
                 let due = self.fill(&mut owned, &looked, now);
-                due.iter().for_each(|due| owned.add_due(due));
+                for due in &due {
+                    owned.add_due(due);
+                }
                 owned.sort();
             }
         }
@@ -203,7 +205,9 @@ impl OwnedPass {
         let foreign = owned.count(crate::report::owned::Standing::Foreign);
         owned.cap = self.settings.check.cap(looked.datasets.len().saturating_sub(foreign));
         let left = due.split_off(due.len().min(owned.cap));
-        left.iter().for_each(|left| owned.add_left(left));
+        for left in &left {
+            owned.add_left(left);
+        }
         owned.sort();
         due
     }

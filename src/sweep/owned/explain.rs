@@ -72,7 +72,7 @@ impl OwnedPass {
         match ledger.holds.get(name) {
             Some(None) => steps.push("a hold keeps it until somebody removes it".into()),
             Some(Some(until)) if *until > now => {
-                steps.push(format!("a hold keeps it until {} UTC", minute(*until)))
+                steps.push(format!("a hold keeps it until {} UTC", minute(*until)));
             }
             _ => {}
         }
@@ -88,8 +88,9 @@ impl OwnedPass {
                 format!("the first pass after {} UTC drops it, if nothing is new then", minute(*until))
             }
             Decision::Mark => format!("the next pass marks it; it goes no earlier than {earliest} UTC"),
-            Decision::Wait(_) => format!("it stays: {said}"),
-            Decision::Owned(_) | Decision::Recover(_) | Decision::Foreign => format!("it stays: {said}"),
+            Decision::Wait(_) | Decision::Owned(_) | Decision::Recover(_) | Decision::Foreign => {
+                format!("it stays: {said}")
+            }
             Decision::Absent | Decision::Forget => said,
         }
     }

@@ -27,7 +27,9 @@ pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec
     for (name, decision) in &looked.checked.decisions {
         let bytes = listed.get(name).and_then(|dataset| dataset.bytes).map(ByteCount);
         if let Decision::Wait(Wait::LiveJobs(jobs)) = decision {
-            jobs.iter().for_each(|job| *waiting_for.entry(*job).or_default() += 1);
+            for job in jobs {
+                *waiting_for.entry(*job).or_default() += 1;
+            }
         }
         let Some(standing) = standing(decision, name, &looked.ledger) else {
             due.push(Due {

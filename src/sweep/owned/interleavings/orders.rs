@@ -165,6 +165,17 @@ fn every_short_order_around_the_pass_keeps_what_is_owned_and_drops_what_is_not()
 }
 
 #[test]
+fn a_job_that_a_list_shows_late_keeps_what_it_wrote_before() {
+    let mut seen = Seen::default();
+    let check = Event::Check(Fault::None);
+    for between in [&[][..], &[Event::Pause, check]] {
+        let beginning = [between, &[Event::Start(0), Event::Write(0), check, Event::Pause, check]].concat();
+        let world = World::new(true, None).after(&beginning);
+        assert_found_nothing(enumerate(&world, &mut beginning.clone(), 2, &mut seen));
+    }
+}
+
+#[test]
 fn a_pass_that_is_cut_off_at_any_step_loses_nothing_and_another_replica_goes_on() {
     let seen = every_stop(1);
     assert!(seen.states > 1_000, "{seen:?}");

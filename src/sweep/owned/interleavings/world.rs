@@ -135,7 +135,9 @@ impl World {
     }
 
     pub fn after(mut self, events: &[Event]) -> Self {
-        events.iter().for_each(|event| self.happen(*event));
+        for event in events {
+            self.happen(*event);
+        }
         self
     }
 
