@@ -2,7 +2,7 @@
 
 mod reading;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::testing::stepped::Steps;
 use super::testing::{Ground, HOUR, START, job, name};
@@ -74,42 +74,27 @@ async fn foreign_names_do_not_widen_the_cap_and_are_never_touched() {
     assert_eq!((owned(&report).cap, owned(&report).count(Standing::Foreign)), (5, 100));
 }
 
-/// A pass that drops dataset 1, with something happening at each of its steps in turn; true where it was dropped.
-async fn meanwhile(happen: impl Fn(&Ground) + Clone + Send + 'static) -> Vec<bool> {
-    let mut dropped = Vec::new();
-    for step in 0.. {
+/// The calls of the second look, in their order; `marked_row` was called before it, and `live_jobs` by the check.
+const SECOND_LOOK: [(&str, usize); 4] =
+    [("look", 1), ("live_jobs", 2), ("decide_again", 1), ("marked_row", 2)];
+
+/// A pass that would drop dataset 1, with something happening right before each of these calls in turn.
+async fn assert_kept(calls: &[(&'static str, usize)], happen: impl Fn(&Ground) + Clone + Send + 'static) {
+    for (call, nth) in calls {
         let ground = Arc::new(Ground::with_due(1).await);
         let (happen, inside) = (happen.clone(), Arc::clone(&ground));
-        let happened = Arc::new(Mutex::new(false));
-        let told = Arc::clone(&happened);
-        let steps = Steps::with_happening_at(
-            step,
-            Box::new(move |_| {
-                happen(&inside);
-                *told.lock().expect("a lock") = true;
-            }),
-        );
-        let pass = ground.pass(&steps);
-        pass.run(&ground.journal).await.expect("a pass");
-        if !*happened.lock().expect("a lock") {
-            return dropped;
-        }
-        dropped.push(!ground.store.dropped().is_empty());
+        let steps = Steps::with_happening_before(call, *nth, Box::new(move |_| happen(&inside)));
+        let report = ground.pass(&steps).run(&ground.journal).await.expect("a pass");
+        assert!(steps.has_happened(), "{call} is not asked a {nth}th time");
+        assert!(ground.store.dropped().is_empty(), "before {call} {nth}");
+        assert!(matches!(outcomes(&report)[..], [DatasetOutcome::Kept { .. }]), "{:?}", outcomes(&report));
+        assert!(matches!(ground.journal.pages().outcomes[&0], Outcome::NotDropped { .. }));
     }
-    dropped
-}
-
-/// Everything that comes before the last look keeps the dataset; nothing is dropped before that look.
-fn assert_kept_until_the_last_look(dropped: &[bool], steps_after_the_look: usize) {
-    let first = dropped.iter().position(|dropped| *dropped).expect("too late at last");
-    assert!(dropped[first..].iter().all(|dropped| *dropped), "{dropped:?}");
-    assert!(dropped.len() - first <= steps_after_the_look, "{first} of {}: {dropped:?}", dropped.len());
 }
 
 #[tokio::test]
 async fn a_claim_in_the_middle_of_a_pass_keeps_the_dataset() {
-    // After the row was read for the last time: the drop, the row, the outcome, the report, the announcement.
-    assert_kept_until_the_last_look(&meanwhile(|ground| ground.succeed(7, 1)).await, 11);
+    assert_kept(&SECOND_LOOK, |ground| ground.succeed(7, 1)).await;
 }
 
 #[tokio::test]
@@ -118,14 +103,25 @@ async fn a_mark_that_a_person_cancels_in_the_middle_of_a_pass_keeps_the_dataset(
     let cancel = move |ground: &Ground| {
         ground.happen(&Event::CancelMark { dataset: name(1), hold_until });
     };
-    // The hold is asked for by `decide_again`, three calls before the drop is done.
-    assert_kept_until_the_last_look(&meanwhile(cancel).await, 14);
+    assert_kept(&SECOND_LOOK[..3], cancel).await;
 }
 
 #[tokio::test]
 async fn a_write_in_the_middle_of_a_pass_keeps_the_dataset() {
-    let dropped = meanwhile(|ground| ground.write(1)).await;
-    assert_kept_until_the_last_look(&dropped, 19);
+    assert_kept(&SECOND_LOOK[..1], |ground| ground.write(1)).await;
+}
+
+#[tokio::test]
+async fn a_dataset_that_is_gone_at_the_second_look_is_nobodys_drop() {
+    let ground = Arc::new(Ground::with_due(1).await);
+    let inside = Arc::clone(&ground);
+    let steps = Steps::with_happening_before("look", 1, Box::new(move |_| inside.store.vanish(&name(1))));
+    let report = ground.pass(&steps).run(&ground.journal).await.expect("a pass");
+    assert!(matches!(outcomes(&report)[..], [DatasetOutcome::Gone]));
+    assert_eq!(
+        (report.verdict, ground.journal.pages().outcomes[&0].clone()),
+        (Verdict::NothingToDo, Outcome::Gone)
+    );
 }
 
 #[tokio::test]

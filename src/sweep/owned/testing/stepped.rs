@@ -3,6 +3,7 @@
 //!
 //! Every call is two steps, before and after its effect, so that "done, but nobody knows" is one of them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +31,8 @@ pub struct Steps {
     /// How often the runner's lock can be verified before it is lost.
     lock_lasts: Option<usize>,
     happening: Arc<Mutex<Option<(usize, Happening)>>>,
+    before_call: Arc<Mutex<Option<(&'static str, usize, Happening)>>>,
+    calls: Arc<Mutex<BTreeMap<&'static str, usize>>>,
 }
 
 impl Steps {
@@ -43,6 +46,32 @@ impl Steps {
 
     pub fn with_happening_at(step: usize, happening: Happening) -> Self {
         Self { happening: Arc::new(Mutex::new(Some((step, happening)))), ..Self::default() }
+    }
+
+    /// Right before the so-manieth call of that name, counted from 1.
+    pub fn with_happening_before(call: &'static str, nth: usize, happening: Happening) -> Self {
+        Self { before_call: Arc::new(Mutex::new(Some((call, nth, happening)))), ..Self::default() }
+    }
+
+    /// Whether what was to happen before a call has happened.
+    pub fn has_happened(&self) -> bool {
+        self.before_call.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn begin(&self, name: &'static str) {
+        let count = {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = calls.entry(name).or_default();
+            *count += 1;
+            *count
+        };
+        let due = {
+            let mut waiting = self.before_call.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.take_if(|(call, nth, _)| *call == name && *nth == count)
+        };
+        if let Some((_, _, happening)) = due {
+            happening(self.looks.load(Ordering::SeqCst));
+        }
     }
 
     pub fn taken(&self) -> usize {
@@ -63,7 +92,8 @@ impl Steps {
         }
     }
 
-    async fn around<T>(&self, call: impl Future<Output = T>) -> T {
+    async fn around<T>(&self, name: &'static str, call: impl Future<Output = T>) -> T {
+        self.begin(name);
         self.step().await;
         let answer = call.await;
         self.step().await;
@@ -80,10 +110,11 @@ impl<S: OwnedStore> OwnedStore for SteppedStore<S> {
     }
 
     async fn list(&self) -> Result<Vec<ListedDataset>> {
-        self.1.around(self.0.list()).await
+        self.1.around("list", self.0.list()).await
     }
 
     async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>> {
+        self.1.begin("look");
         self.1.step().await;
         self.1.looks.fetch_add(1, Ordering::SeqCst);
         let seen = self.0.look(name).await;
@@ -92,7 +123,7 @@ impl<S: OwnedStore> OwnedStore for SteppedStore<S> {
     }
 
     async fn drop_dataset(&self, name: &OwnedName) -> std::result::Result<(), DropTrouble> {
-        self.1.around(self.0.drop_dataset(name)).await
+        self.1.around("drop_dataset", self.0.drop_dataset(name)).await
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
@@ -109,11 +140,11 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
     }
 
     async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>> {
-        self.1.around(self.0.record(events, now)).await
+        self.1.around("record", self.0.record(events, now)).await
     }
 
     async fn live_jobs(&self) -> Result<Vec<JobId>> {
-        self.1.around(self.0.live_jobs()).await
+        self.1.around("live_jobs", self.0.live_jobs()).await
     }
 
     async fn check(
@@ -123,7 +154,7 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
         adopts: &Adopts,
         now: i64,
     ) -> Result<std::result::Result<Checked, Implausible>> {
-        self.1.around(self.0.check(inventory, settings, adopts, now)).await
+        self.1.around("check", self.0.check(inventory, settings, adopts, now)).await
     }
 
     async fn preview(
@@ -137,11 +168,11 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
     }
 
     async fn announce(&self) -> Result<()> {
-        self.1.around(self.0.announce()).await
+        self.1.around("announce", self.0.announce()).await
     }
 
     async fn marked_row(&self, dataset: &OwnedName) -> Result<Option<SeenRow>> {
-        self.1.around(self.0.marked_row(dataset)).await
+        self.1.around("marked_row", self.0.marked_row(dataset)).await
     }
 
     async fn decide_again(
@@ -153,15 +184,20 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
         adopts: &Adopts,
         now: i64,
     ) -> Result<Decision> {
-        self.1.around(self.0.decide_again(dataset, last_change, live_jobs, settings, adopts, now)).await
+        self.1
+            .around(
+                "decide_again",
+                self.0.decide_again(dataset, last_change, live_jobs, settings, adopts, now),
+            )
+            .await
     }
 
     async fn dropped(&self, dataset: &OwnedName, row: &SeenRow) -> Result<bool> {
-        self.1.around(self.0.dropped(dataset, row)).await
+        self.1.around("dropped", self.0.dropped(dataset, row)).await
     }
 
     async fn restart_grace(&self, dataset: &OwnedName, row: &SeenRow, now: i64) -> Result<bool> {
-        self.1.around(self.0.restart_grace(dataset, row, now)).await
+        self.1.around("restart_grace", self.0.restart_grace(dataset, row, now)).await
     }
 
     async fn ledger(&self) -> Result<Ledger> {
@@ -205,7 +241,7 @@ impl<J: Journal> Journal for SteppedJournal<J> {
     }
 
     async fn write_intent(&self, run: RunId, intent: &DatasetIntent) -> Result<IntentId> {
-        self.1.around(self.0.write_intent(run, intent)).await
+        self.1.around("write_intent", self.0.write_intent(run, intent)).await
     }
 
     async fn write_outcome(
@@ -215,11 +251,11 @@ impl<J: Journal> Journal for SteppedJournal<J> {
         at: i64,
         settled_by: Option<RunId>,
     ) -> Result<()> {
-        self.1.around(self.0.write_outcome(intent, outcome, at, settled_by)).await
+        self.1.around("write_outcome", self.0.write_outcome(intent, outcome, at, settled_by)).await
     }
 
     async fn finish_run(&self, run: RunId, at: i64, exit_code: u8, report_json: &str) -> Result<()> {
-        self.1.around(self.0.finish_run(run, at, exit_code, report_json)).await
+        self.1.around("finish_run", self.0.finish_run(run, at, exit_code, report_json)).await
     }
 
     async fn runs_before(&self, store: &StoreName, run: RunId) -> Vec<PastRun> {
