@@ -23,6 +23,9 @@ use crate::sweep::owned::Journal;
 /// What happens at a step, given how many times the store was asked for one dataset by then.
 type Happening = Box<dyn FnOnce(usize) + Send>;
 
+/// Before which call, and which one of that name.
+type BeforeCall = (&'static str, usize, Happening);
+
 #[derive(Clone, Default)]
 pub struct Steps {
     taken: Arc<AtomicUsize>,
@@ -31,7 +34,7 @@ pub struct Steps {
     /// How often the runner's lock can be verified before it is lost.
     lock_lasts: Option<usize>,
     happening: Arc<Mutex<Option<(usize, Happening)>>>,
-    before_call: Arc<Mutex<Option<(&'static str, usize, Happening)>>>,
+    before_call: Arc<Mutex<Option<BeforeCall>>>,
     calls: Arc<Mutex<BTreeMap<&'static str, usize>>>,
 }
 
