@@ -21,14 +21,17 @@ mod exit;
 mod explain;
 mod gate;
 mod hold;
+mod mark;
 mod open;
 mod output;
+mod owned;
 mod plan;
 mod progress;
 mod publish;
 mod report;
 mod run;
 mod schedule;
+mod serve;
 mod signals;
 mod target;
 mod ticket;
@@ -134,6 +137,11 @@ enum Verb {
     /// Pin a table or chunk, list the pins, or remove one
     #[command(subcommand)]
     Hold(hold::HoldVerb),
+    /// Delete a job's data, list what is marked, or take a mark back
+    #[command(subcommand)]
+    Mark(mark::MarkVerb),
+    /// The loop over data that jobs own: a pass on a schedule and when woken
+    Serve(serve::ServeArgs),
     /// Show what the folders of the server weigh and what its file systems have left
     Disk(disk::DiskArgs),
     /// Show the last run, or a given one
@@ -202,6 +210,8 @@ async fn dispatch(cli: Cli) -> Result<u8> {
         Verb::Ticket(verb) => ticket::ticket(common, verb).await,
         Verb::Explain(args) => explain::explain(common, &args).await,
         Verb::Hold(verb) => hold::hold(common, verb).await,
+        Verb::Mark(verb) => mark::mark(common, verb).await,
+        Verb::Serve(args) => serve::serve(common, &args).await,
         Verb::Disk(args) => disk::disk(common, &args).await,
         Verb::Report(args) => report::report(common, &args).await,
     }

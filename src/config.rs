@@ -14,6 +14,7 @@ mod mail;
 mod nearest;
 mod ownership;
 mod policies;
+mod registry;
 mod schema;
 mod secret;
 mod serve;
@@ -34,6 +35,7 @@ use secrecy::SecretString;
 
 use self::document::{Document, Section};
 use self::limits::Limits;
+use self::ownership::Environment;
 use crate::problem::{Problem, Result};
 use crate::retention::model::StoreName;
 use crate::retention::name::TablePattern;
@@ -46,7 +48,8 @@ pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::influx::InfluxSettings;
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
-pub use self::ownership::RegistrySettings;
+pub use self::ownership::{Adopt, OwnershipSettings};
+pub use self::registry::RegistrySettings;
 pub use self::schema::known_settings;
 pub use self::secret::{Machine, SecretSource, url_has_password};
 pub use self::serve::{Right, ServeSettings, TokenSettings};
@@ -71,6 +74,8 @@ pub struct Config {
     pub amqp: Option<AmqpSettings>,
     /// Where it is remembered who owns what; `None` where nothing is owned.
     pub registry: Option<RegistrySettings>,
+    /// The store whose datasets belong to jobs; `None` where there is none.
+    pub ownership: Option<OwnershipSettings>,
 }
 
 #[derive(Debug, Clone)]
@@ -157,7 +162,7 @@ impl Config {
         let state = StateSettings::read(&top)?;
         let report = mail::read_report(&top)?;
         let gate = gate::read(&top, secrets)?;
-        let registry = ownership::read_registry(&top, secrets)?;
+        let registry = registry::read_registry(&top, secrets)?;
         let disk = DiskSettings::read(&top)?;
         let mut stores = read_stores(&top, secrets)?;
         gate::refuse_many_stores(gate.as_ref(), stores.len(), origin)?;
@@ -166,10 +171,12 @@ impl Config {
         for store in &mut stores {
             store.disk.clone_from(&disk);
         }
+        let names: Vec<&str> = stores.iter().map(|store| store.name.0.as_str()).collect();
+        let ownership = ownership::read(&top, &names, &Environment::of_this_process())?;
         let mail = mail::read(&top, secrets)?;
         let serve = serve::read(&top, secrets)?;
         let amqp = amqp::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate, registry, serve, amqp })
+        Ok(Self { stores, state, mail, report, gate, registry, serve, amqp, ownership })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -201,6 +208,7 @@ impl Config {
             report: ReportSettings::default(),
             serve: ServeSettings::default(),
             amqp: None,
+            ownership: None,
         })
     }
 

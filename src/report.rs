@@ -24,6 +24,8 @@ pub mod html;
 pub mod mail;
 pub mod measure;
 pub mod measure_text;
+pub mod owned;
+pub mod owned_text;
 pub mod past;
 pub mod plan_text;
 #[cfg(test)]
@@ -69,6 +71,9 @@ pub struct Report {
     pub disk: Option<measure::DiskReport>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub freed: Option<measure::FreedReport>,
+    /// A pass over data that jobs own; then there are no tables and chunks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owned: Option<owned::OwnedReport>,
     /// The runs before this one on the same store, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub past_runs: Vec<past::PastRun>,
@@ -213,12 +218,14 @@ impl Report {
     }
 
     pub fn chunks_dropped(&self) -> usize {
-        self.datasets.iter().map(|dataset| dataset.dropped().count()).sum()
+        let owned = self.owned.as_ref().map_or(0, |owned| owned.dropped().count());
+        self.datasets.iter().map(|dataset| dataset.dropped().count()).sum::<usize>() + owned
     }
 
     /// What the dropped chunks weighed before the run.
     pub fn bytes_expected(&self) -> ByteCount {
-        self.datasets.iter().map(DatasetReport::bytes_freed).sum()
+        let owned = self.owned.iter().map(owned::OwnedReport::bytes_dropped);
+        self.datasets.iter().map(DatasetReport::bytes_freed).chain(owned).sum()
     }
 
     /// How much smaller the store is; `None` where it cannot tell, zero where it grew.
@@ -247,6 +254,9 @@ pub fn verdict(report: &Report, interrupted: bool) -> Verdict {
     }
     if let Some(refused) = refused() {
         return refused;
+    }
+    if report.owned.as_ref().is_some_and(owned::OwnedReport::has_trouble) {
+        return Verdict::Partial;
     }
     let is_open = report.stopped.is_some() || left_out(report) || undecided(report);
     if is_open || report.items().any(|(_, item)| stayed(&item.outcome)) {

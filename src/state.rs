@@ -7,6 +7,7 @@
 //! path is plainly wrong, and *refused* where a call contradicts what was written before.
 
 mod cap_override;
+mod dataset_intent;
 mod disk_sample;
 mod history;
 mod hold;
@@ -23,6 +24,7 @@ use std::path::Path;
 
 use crate::problem::Result;
 
+pub use dataset_intent::{DatasetHistory, DatasetIntent, OpenDatasetIntent};
 pub use disk_sample::DiskSample;
 pub use hold::{HoldRecord, NewHold};
 pub use record::{

@@ -8,6 +8,7 @@ pub mod execute;
 pub mod gated;
 pub mod gather;
 pub mod measure;
+pub mod owned;
 pub mod past;
 pub mod queue;
 pub mod sessions;

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use secrecy::SecretString;
 use timesweep::config::{
-    Config, DiskSettings, ExecutionSettings, InfluxSettings, SYSTEM_STATE_PATH, SecretSource, ServeSettings,
-    StateSettings, known_settings,
+    Config, DiskSettings, ExecutionSettings, InfluxSettings, OwnershipSettings, SYSTEM_STATE_PATH,
+    SecretSource, ServeSettings, StateSettings, known_settings,
 };
 use timesweep::config::{StoreConfig, StoreKind};
+use timesweep::retention::model::StoreName;
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
 use timesweep::retention::sessions::SessionRules;
 
@@ -105,7 +106,12 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert_eq!(store.disk, DiskSettings::default());
     assert!(store.sessions.roles.is_empty());
     assert_eq!(config.state, StateSettings::default());
-    assert!(config.gate.is_none() && config.amqp.is_none() && config.registry.is_none());
+    assert!(
+        config.gate.is_none()
+            && config.amqp.is_none()
+            && config.registry.is_none()
+            && config.ownership.is_none()
+    );
     assert!(config.serve.tokens.is_empty() && config.serve.listen.ip().is_loopback());
 }
 
@@ -117,6 +123,7 @@ fn the_example_config_parses_with_every_optional_setting() {
     assert!(store.rules.default_policy.is_some() && store.rules.caps.bytes.is_some());
     assert_eq!(Caps { bytes: None, ..store.rules.caps }, Caps::default());
     assert_eq!(config.state.path, Path::new(SYSTEM_STATE_PATH));
+    assert_eq!(config.ownership, Some(OwnershipSettings::of_store(StoreName("main".into()))));
     let gate = config.gate.expect("a gate");
     assert_eq!((gate.ticket.prefix.as_str(), gate.window.zone.iana_name()), ("timesweep", Some("UTC")));
     assert_eq!(gate.launcher.map(|launcher| launcher.status).as_deref(), Some("due"));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::{Common, exit, open, output};
+use super::{Common, exit, open, output, owned};
 use crate::config::{MailSettings, ReportSettings};
 use crate::gate::Gate;
 use crate::mail;
@@ -59,6 +59,9 @@ struct CheckedTable {
 }
 
 pub async fn check(common: &Common) -> Result<u8> {
+    if let Some(opened) = owned::open_if_meant(common).await? {
+        return owned::check::check(common, &opened).await;
+    }
     let opened = open::open(common)?;
     let state = State::open(&opened.state_path).await?;
     let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;

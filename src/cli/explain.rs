@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::target::{self, Target};
-use super::{Common, exit, open, output};
+use super::{Common, exit, open, output, owned};
 use crate::problem::Result;
 use crate::report::explain::{self, Explanation};
 use crate::report::table::minute;
@@ -14,11 +14,14 @@ use crate::sweep::gather;
 
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A table, or a chunk as `_timescaledb_internal._hyper_1_1_chunk`
+    /// A table, a chunk as `_timescaledb_internal._hyper_1_1_chunk`, or a dataset of jobs
     target: String,
 }
 
 pub async fn explain(common: &Common, args: &ExplainArgs) -> Result<u8> {
+    if let Some(opened) = owned::open_if_meant(common).await? {
+        return owned::explain::explain(common, &opened, &args.target).await;
+    }
     let name = target::parse(&args.target)?;
     let opened = open::open(common)?;
     let state = open::existing_state(&opened.state_path).await?;

@@ -6,14 +6,16 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::owned::OpenedOwned;
 use super::target::{self, Target};
-use super::{Common, exit, open, output};
+use super::{Common, exit, open, output, owned};
 use crate::problem::{Problem, Result, printable};
 use crate::report::table::{indented, minute, number, plain};
 use crate::retention::span::RetentionSpan;
 use crate::state::{HoldRecord, NewHold, State};
 use crate::store::Wanted;
 use crate::sweep::gather::{self, our_now};
+use crate::sweep::owned::explain::shortened;
 
 #[derive(Debug, Subcommand)]
 pub enum HoldVerb {
@@ -26,29 +28,43 @@ pub enum HoldVerb {
         all: bool,
     },
     /// Remove a pin by its number
-    Remove { number: i64 },
+    Remove {
+        /// Its number; where jobs own the data, the dataset
+        target: String,
+    },
 }
 
 #[derive(Debug, Args)]
 pub struct AddArgs {
-    /// A table, or a chunk as `_timescaledb_internal._hyper_1_1_chunk`
-    target: String,
+    /// A table, a chunk as `_timescaledb_internal._hyper_1_1_chunk`, or a dataset of jobs
+    pub target: String,
     /// Why it has to stay
     #[arg(long)]
-    reason: String,
+    pub reason: String,
     /// Until when: a date, or a span such as `2 weeks` [default: until it is removed]
     #[arg(long, value_name = "DATE|SPAN")]
-    until: Option<String>,
+    pub until: Option<String>,
     /// Who asks for it
     #[arg(long, env = "USER", default_value = "unknown")]
-    author: String,
+    pub author: String,
 }
 
 pub async fn hold(common: &Common, verb: HoldVerb) -> Result<u8> {
+    if let Some(opened) = owned_store(common).await? {
+        return owned::hold::hold(common, &opened, verb).await;
+    }
     match verb {
         HoldVerb::Add(args) => add(common, &args).await,
         HoldVerb::List { all } => list(common, all).await,
-        HoldVerb::Remove { number } => remove(common, number).await,
+        HoldVerb::Remove { target } => remove(common, &target).await,
+    }
+}
+
+/// Lists need no configuration where the state is named.
+async fn owned_store(common: &Common) -> Result<Option<OpenedOwned>> {
+    match open::configuration(common) {
+        Ok(config) if config.ownership.is_some() => owned::open_if_meant(common).await,
+        _ => Ok(None),
     }
 }
 
@@ -90,7 +106,7 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
 }
 
 /// A date means its midnight UTC; a span counts from now.
-fn until(text: &str) -> Result<i64> {
+pub fn until(text: &str) -> Result<i64> {
     let now = our_now();
     let instant = match text.parse::<Date>() {
         Ok(date) => date.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp().as_microsecond()),
@@ -171,7 +187,11 @@ fn as_json(record: &HoldRecord) -> serde_json::Value {
     })
 }
 
-async fn remove(common: &Common, number: i64) -> Result<u8> {
+async fn remove(common: &Common, target: &str) -> Result<u8> {
+    let number: i64 = target.parse().map_err(|_| {
+        Problem::usage(format!("{} is no number of a hold", shortened(target)))
+            .hint("`timesweep hold list` shows the numbers")
+    })?;
     let path = open::state_path(common)?;
     let state = State::open(&path).await?;
     let removed = state.remove_hold(number, our_now()).await?;

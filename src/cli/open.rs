@@ -44,7 +44,7 @@ pub fn gate(common: &Common) -> Result<Gate> {
     })
 }
 
-fn gate_of(common: &Common, config: &Config) -> Result<Option<Gate>> {
+pub fn gate_of(common: &Common, config: &Config) -> Result<Option<Gate>> {
     // A configuration with a gate has one store, and all stores share their guards.
     let (Some(settings), Some(store)) = (config.gate.clone(), config.stores.first()) else { return Ok(None) };
     let state_path = common.state.as_deref().unwrap_or(&config.state.path);
@@ -84,7 +84,7 @@ pub async fn existing_state(path: &Path) -> Result<Option<State>> {
 
 /// The command line's own store wins where any of its arguments was typed, then a file, then the
 /// environment's URL.
-fn configuration(common: &Common) -> Result<Config> {
+pub fn configuration(common: &Common) -> Result<Config> {
     if let (Some(path), true) = (&common.config, common.url_was_typed) {
         return Err(Problem::usage(format!(
             "--url is typed, and {} is the configuration: which database is meant?",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Common, exit, open, output};
+use super::{Common, exit, open, output, owned};
 use crate::problem::{Problem, Result};
 use crate::report::plan_text;
 use crate::report::table::minute;
@@ -27,6 +27,17 @@ pub struct PlanArgs {
 }
 
 pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
+    if let Some(opened) = owned::open_if_meant(common).await? {
+        if args.out.is_some() {
+            return Err(Problem::usage(
+                "a plan of owned data is not saved: who owns what changes with every result",
+            )
+            .hint(
+                "leave --out away; `timesweep run --apply` looks at everything once more before each drop",
+            ));
+        }
+        return owned::pass::preview(common, &opened, args.all, args.detailed_exitcode).await;
+    }
     if let Some(path) = &args.out {
         refuse_impossible_place(path)?;
     }

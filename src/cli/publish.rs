@@ -40,6 +40,15 @@ impl Publisher {
         }
     }
 
+    pub fn of(
+        mail: Option<MailSettings>,
+        report: ReportSettings,
+        store: StoreName,
+        state_path: PathBuf,
+    ) -> Self {
+        Self { mail, report, store, state_path }
+    }
+
     /// Files first, so that the mail tells when there is no folder for them; last the journal, which has it as it was told.
     pub async fn publish(&self, report: &mut Report, exit_code: u8) {
         let entered = if report.has_begun() { Ok(()) } else { self.enter(report, exit_code).await };

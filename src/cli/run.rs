@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::publish::Publisher;
 use super::schedule::{SkipArgs, parse_go};
-use super::{Common, apply, exit, open, output, plan};
+use super::{Common, apply, exit, open, output, owned, plan};
 use crate::problem::Result;
 use crate::report::early::About;
 use crate::report::{Verdict, plan_text};
@@ -29,6 +29,14 @@ pub struct RunArgs {
 pub async fn run(common: &Common, args: &RunArgs) -> Result<u8> {
     let skip_code = args.skip.code()?;
     let go = args.go.as_deref().map(parse_go).transpose()?;
+    if let Some(opened) = owned::open_if_meant(common).await? {
+        if args.apply {
+            return owned::pass::run(common, opened, go, &args.skip, skip_code).await;
+        }
+        let code = owned::pass::preview(common, &opened, false, false).await?;
+        output::note("a preview: nothing was dropped; add --apply to drop");
+        return Ok(code);
+    }
     if args.apply {
         return behind_its_gate(common, go, &args.skip, skip_code).await;
     }

@@ -119,9 +119,6 @@ pub(super) const LAUNCHER_PASSWORD: Known =
 pub(super) const TICKET: Known =
     Known { label: "[gate.ticket]", path: "gate.ticket", keys: &["folder", "prefix"] };
 
-pub(super) const OWNERSHIP: Known =
-    Known { label: "[ownership]", path: "ownership", keys: &["registry", "registry_password"] };
-
 pub(super) const REGISTRY_URL: Known =
     Known { label: "registry", path: "ownership.registry", keys: &["env", "file"] };
 
@@ -189,6 +186,25 @@ const SECTIONS: &[Known] = &[
     AMQP_RESULTS_URL,
     AMQP_RESULTS_PASSWORD,
 ];
+
+pub(super) const OWNERSHIP: Known = Known {
+    label: "[ownership]",
+    path: "ownership",
+    keys: &[
+        "store",
+        "registry",
+        "registry_password",
+        "check_interval",
+        "grace",
+        "registration_lifetime",
+        "adopt",
+        "allow_short_grace",
+        "cap_share",
+        "cap_count",
+        "longest_job",
+        "hold_after_cancel",
+    ],
+};
 
 pub(super) const DISK: Known =
     Known { label: "[disk]", path: "disk", keys: &["source", "data_folder", "command", "time_limit"] };

@@ -2,6 +2,7 @@
 
 mod faults;
 mod ownership;
+mod registry;
 mod secrets;
 mod sessions;
 

@@ -8,12 +8,16 @@ use std::fmt::Write as _;
 use crate::problem::printable;
 use crate::retention::model::ByteCount;
 
+use super::owned::{DatasetOutcome, OwnedReport, Standing};
 use super::past::PastRun;
 use super::table::{counted, day, indented, minute, number, plain};
 use super::{DatasetReport, ItemOutcome, Report, Verdict};
 
 /// One sentence for each thing that should have been done and was not.
 pub fn not_done(report: &Report) -> Vec<String> {
+    if let Some(owned) = &report.owned {
+        return not_done_of_datasets(report, owned);
+    }
     let mut said = Vec::new();
     // A closed gate is an answer: nothing was due.
     if report.datasets.is_empty() && !report.has_begun() && report.verdict != Verdict::Skipped {
@@ -25,6 +29,46 @@ pub fn not_done(report: &Report) -> Vec<String> {
     let no_table = |table: &String| format!("the policy for {table} matches no hypertable");
     said.extend(report.unmatched_policies.iter().map(no_table));
     said.extend(report.datasets.iter().flat_map(not_done_of));
+    said
+}
+
+fn not_done_of_datasets(report: &Report, owned: &OwnedReport) -> Vec<String> {
+    let mut said = Vec::new();
+    let looked = !owned.groups.is_empty() || owned.listed > 0;
+    if !report.refusals.is_empty() {
+        said.push("nothing was dropped: the whole pass is refused".to_owned());
+    } else if report.stopped.is_some() && !looked {
+        said.push("nothing was dropped: the pass ended before the datasets were known".to_owned());
+    }
+    let stayed = |what: &str, is: fn(&DatasetOutcome) -> bool| {
+        let count = owned.items.iter().filter(|item| is(&item.outcome)).count();
+        (count > 0).then(|| format!("{} {what}", counted(count, "dataset")))
+    };
+    let left = owned.count(Standing::LeftByCap);
+    let left = (left > 0).then(|| format!("{} left by the cap of {}", counted(left, "dataset"), owned.cap));
+    let stayed = [
+        stayed("failed", |outcome| matches!(outcome, DatasetOutcome::Failed { .. })),
+        stayed("may be gone or not", |outcome| matches!(outcome, DatasetOutcome::Unknown { .. })),
+        stayed("not tried", |outcome| matches!(outcome, DatasetOutcome::NotTried { .. })),
+        left,
+    ];
+    said.extend(stayed.into_iter().flatten());
+    said
+}
+
+fn next_of_datasets(report: &Report, owned: &OwnedReport) -> Vec<String> {
+    let mut said = Vec::new();
+    if !report.refusals.is_empty() {
+        said.push("the refusals need somebody; each names its way out".to_owned());
+    }
+    if owned.has_trouble() || owned.count(Standing::LeftByCap) > 0 {
+        said.push("the next pass goes for the datasets that stayed again".to_owned());
+    }
+    let first = owned.group(Standing::Waiting).into_iter().flat_map(|group| &group.datasets);
+    if let Some((until, line)) = first.filter_map(|line| Some((line.until?, line))).min_by_key(|(at, _)| *at)
+    {
+        said.push(format!("the grace of {} ends at {} UTC", line.dataset, minute(until)));
+    }
     said
 }
 
@@ -56,6 +100,9 @@ fn not_done_of(dataset: &DatasetReport) -> Vec<String> {
 
 /// What happens without anybody doing anything, and what needs somebody.
 pub fn next(report: &Report) -> Vec<String> {
+    if let Some(owned) = &report.owned {
+        return next_of_datasets(report, owned);
+    }
     let mut said = Vec::new();
     let any = |is: fn(&ItemOutcome) -> bool| report.items().any(|(_, item)| is(&item.outcome));
     if any(|outcome| matches!(outcome, ItemOutcome::Blocked { .. } | ItemOutcome::NotTried { .. })) {

@@ -9,6 +9,7 @@ use crate::report::table::counted;
 use super::closing;
 use super::{Report, Verdict};
 
+mod datasets;
 mod disk;
 mod run;
 mod sessions;
@@ -49,6 +50,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
     [
         section("Errors and warnings", troubles::blocks(report)),
         section("Run", run::blocks(report)),
+        section("Datasets", datasets::blocks(report)),
         section("Partition", disk::blocks(report)),
         section("Tables", tables::sizes(report)),
         section("Growth", tables::growth(report)),

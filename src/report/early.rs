@@ -46,6 +46,7 @@ impl Report {
             sessions: None,
             disk: None,
             freed: None,
+            owned: None,
             past_runs: Vec::new(),
         }
     }
@@ -67,7 +68,7 @@ impl Report {
     }
 }
 
-fn verdict_of(kind: Kind) -> Verdict {
+pub fn verdict_of(kind: Kind) -> Verdict {
     match kind {
         Kind::Busy => Verdict::Busy,
         Kind::Unreachable => Verdict::Unreachable,

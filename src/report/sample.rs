@@ -193,6 +193,7 @@ fn rich() -> Report {
         sessions: Some(sessions()),
         disk: Some(disk()),
         freed: Some(freed(310)),
+        owned: None,
         past_runs: past_runs(),
     }
 }

@@ -5,6 +5,7 @@
 use crate::problem::printable;
 
 use super::measure::FileSystemReading;
+use super::owned::OwnedReport;
 use super::table::counted;
 use super::{Report, Verdict};
 
@@ -68,6 +69,9 @@ fn join(one: Option<String>, other: Option<String>) -> Option<String> {
 
 /// `12 chunks, 41.3 GiB freed`, or `9 of 12 chunks, …` where some stayed.
 fn freed(report: &Report) -> Option<String> {
+    if let Some(owned) = &report.owned {
+        return datasets(owned);
+    }
     let (dropped, planned) = (report.chunks_dropped(), report.items().count());
     let chunks = match planned {
         0 => return None,
@@ -76,6 +80,16 @@ fn freed(report: &Report) -> Option<String> {
     };
     let bytes = report.bytes_expected();
     Some(if dropped == 0 { chunks } else { format!("{chunks}, {bytes} freed") })
+}
+
+/// `3 datasets dropped`, or `2 of 3 datasets dropped` where some stayed.
+fn datasets(owned: &OwnedReport) -> Option<String> {
+    let (dropped, all) = (owned.dropped().count(), owned.items.len());
+    match all {
+        0 => None,
+        all if all == dropped => Some(format!("{} dropped", counted(all, "dataset"))),
+        all => Some(format!("{dropped} of {} dropped", counted(all, "dataset"))),
+    }
 }
 
 fn reason(report: &Report) -> Option<String> {

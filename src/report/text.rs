@@ -16,6 +16,9 @@ pub fn render(report: &Report) -> String {
     if report.verdict == Verdict::Skipped {
         return skipped(report);
     }
+    if let Some(owned) = &report.owned {
+        return super::owned_text::render(report, owned);
+    }
     let mut text = headline(report);
     text.push_str(&closing::undone(report));
     text.push_str(&troubles(report));
@@ -263,6 +266,7 @@ mod tests {
             sessions: None,
             disk: None,
             freed: None,
+            owned: None,
             past_runs: Vec::new(),
         }
     }

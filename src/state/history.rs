@@ -20,7 +20,7 @@ use super::row;
 const OPEN_INTENTS: &str = "
     SELECT intent.*, run.id AS run_id, run.started_at
     FROM intent JOIN run ON run.number = intent.run
-    WHERE run.system = ?1 AND run.database_oid = ?2
+    WHERE run.system = ?1 AND run.database_oid = ?2 AND intent.kind = 'chunk'
       AND NOT EXISTS (SELECT 1 FROM outcome WHERE outcome.intent = intent.id)
     ORDER BY intent.id";
 
@@ -56,11 +56,11 @@ const DROPPED_OF_RUN: &str = "
 
 const HISTORY_OF_CHUNK: &str = "
     SELECT intent.*, run.id AS run_id, run.started_at,
-           outcome.kind, outcome.bytes AS outcome_bytes, outcome.why, outcome.at, settler.id AS settled_by
+           outcome.kind AS outcome_kind, outcome.bytes AS outcome_bytes, outcome.why, outcome.at, settler.id AS settled_by
     FROM intent JOIN run ON run.number = intent.run
     LEFT JOIN outcome ON outcome.intent = intent.id
     LEFT JOIN run AS settler ON settler.number = outcome.settled_by
-    WHERE run.system = ?1 AND run.database_oid = ?2
+    WHERE run.system = ?1 AND run.database_oid = ?2 AND intent.kind = 'chunk'
       AND (?3 IS NULL OR (intent.dataset_schema = ?3 AND intent.dataset_name = ?4))
       AND EXISTS (SELECT 1 FROM json_each(intent.parts) AS part
                   WHERE part.value ->> 1 = ?5 AND part.value ->> 2 = ?6)
@@ -191,8 +191,8 @@ fn chunk_history(row: &SqliteRow) -> sqlx::Result<ChunkHistory> {
     Ok(ChunkHistory { id, run, run_started_at, intent, outcome: recorded_outcome(row)? })
 }
 
-fn recorded_outcome(row: &SqliteRow) -> sqlx::Result<Option<RecordedOutcome>> {
-    let Some(kind) = row.try_get("kind")? else { return Ok(None) };
+pub(super) fn recorded_outcome(row: &SqliteRow) -> sqlx::Result<Option<RecordedOutcome>> {
+    let Some(kind) = row.try_get("outcome_kind")? else { return Ok(None) };
     let outcome = match kind {
         "dropped" => Outcome::Dropped { bytes: row::bytes(row, "outcome_bytes")? },
         "gone" => Outcome::Gone,

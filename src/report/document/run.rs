@@ -13,6 +13,9 @@ pub fn blocks(report: &Report) -> Vec<Block> {
         rows.push(("database", report.identity.to_string()));
         rows.push(("server", report.server.clone()));
     }
+    if report.owned.is_some() {
+        rows.push(("server", report.server.clone()));
+    }
     let seconds = (report.ended_at - report.started_at).max(0) / 1_000_000;
     rows.push(("command", report.command.clone()));
     rows.push(("started", format!("{} UTC, took {seconds} s", minute(report.started_at))));

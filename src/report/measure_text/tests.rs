@@ -115,6 +115,7 @@ fn report(disk: Option<DiskReport>, datasets: Vec<DatasetReport>) -> Report {
         sessions: None,
         disk,
         freed: None,
+        owned: None,
         past_runs: Vec::new(),
     }
 }

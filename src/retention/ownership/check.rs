@@ -31,6 +31,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
+    /// There may be a hundred thousand, so nobody searches the list for each.
     fn names(&self) -> HashSet<&OwnedName> {
         self.datasets.iter().map(|(name, _)| name).collect()
     }

@@ -32,13 +32,20 @@ CREATE TABLE told_report (
 CREATE TABLE intent (
     id             INTEGER PRIMARY KEY,
     run            INTEGER NOT NULL REFERENCES run (number),
-    dataset_schema TEXT NOT NULL,
+    kind           TEXT NOT NULL DEFAULT 'chunk' CHECK (kind IN ('chunk', 'dataset')),
+    dataset_schema TEXT NOT NULL,  -- empty for a whole dataset
     dataset_name   TEXT NOT NULL,
-    range_start    INTEGER NOT NULL,
-    range_end      INTEGER NOT NULL,
+    range_start    INTEGER,
+    range_end      INTEGER,
     parts          TEXT NOT NULL CHECK (json_valid(parts)),  -- [[oid, schema, name], ...]
     bytes          INTEGER CHECK (bytes >= 0),
-    reason         TEXT NOT NULL
+    reason         TEXT NOT NULL,
+    -- Of a whole dataset: the row that let it go, and its last write then.
+    job            TEXT,
+    marked_at      INTEGER,
+    last_change    INTEGER,
+    CHECK ((kind = 'chunk') = (range_start IS NOT NULL AND range_end IS NOT NULL)),
+    CHECK ((kind = 'dataset') = (marked_at IS NOT NULL))
 ) STRICT;
 
 CREATE INDEX intent_of_run ON intent (run);

@@ -1,0 +1,104 @@
+//! The verbs on a store whose datasets jobs own: which store that is, and what every one of them begins with.
+//!
+//! Invariant: what the other verbs do with tables and chunks is never done with such a store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::publish::Publisher;
+use super::{Common, exit, open};
+use crate::config::{Config, OwnershipSettings, RegistrySettings, StoreConfig};
+use crate::gate::Gate;
+use crate::problem::{Problem, Result};
+use crate::registry::{self, Registry};
+use crate::report::gate::GateReport;
+use crate::store::{self, owned::OwnedStore};
+use crate::sweep::gather::our_now;
+use crate::sweep::owned::OwnedPass;
+
+pub mod check;
+pub mod explain;
+pub mod hold;
+pub mod ids;
+pub mod pass;
+#[cfg(test)]
+mod tests;
+
+pub struct OpenedOwned {
+    pub settings: OwnershipSettings,
+    pub store: Arc<dyn OwnedStore>,
+    pub registry: Arc<dyn Registry>,
+    /// Microseconds.
+    pub max_clock_skew: i64,
+    pub state_path: PathBuf,
+    pub gate: Option<Gate>,
+    pub publisher: Publisher,
+}
+
+/// The store that is meant, if jobs own its data; `None` where it has tables and chunks.
+pub async fn open_if_meant(common: &Common) -> Result<Option<OpenedOwned>> {
+    let config = open::configuration(common)?;
+    let Some(settings) = config.ownership.clone() else { return Ok(None) };
+    let store = config.store(common.store.as_deref())?.clone();
+    if store.name == settings.store {
+        opened(common, config, settings, &store).await.map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+/// For verbs that make sense there only.
+pub async fn open(common: &Common) -> Result<OpenedOwned> {
+    let config = open::configuration(common)?;
+    let settings = config.ownership.clone().ok_or_else(|| {
+        Problem::usage("the configuration has no [ownership]")
+            .hint("add one (example.toml shows its settings); it says which store's data belongs to jobs")
+    })?;
+    let store = config.store(Some(&settings.store.0))?.clone();
+    opened(common, config, settings, &store).await
+}
+
+async fn opened(
+    common: &Common,
+    config: Config,
+    settings: OwnershipSettings,
+    store: &StoreConfig,
+) -> Result<OpenedOwned> {
+    let state_path = common.state.clone().unwrap_or_else(|| config.state.path.clone());
+    Ok(OpenedOwned {
+        store: store::open_owned(store)?,
+        registry: registry_of(&config, &state_path).await?,
+        max_clock_skew: store.rules.guards.max_clock_skew,
+        gate: open::gate_of(common, &config)?,
+        publisher: Publisher::of(config.mail, config.report, store.name.clone(), state_path.clone()),
+        settings,
+        state_path,
+    })
+}
+
+/// Without a place of its own the registry is a file beside the state: for one host, without a server.
+async fn registry_of(config: &Config, state_path: &Path) -> Result<Arc<dyn Registry>> {
+    if let Some(settings) = &config.registry {
+        return registry::open(settings).await;
+    }
+    let file = std::path::absolute(state_path.with_file_name("registry.db")).unwrap_or_default();
+    registry::open(&RegistrySettings { url: file.display().to_string().into(), password: None }).await
+}
+
+impl OpenedOwned {
+    pub fn pass(&self, command: &str, stop: CancellationToken, gate: Option<GateReport>) -> OwnedPass {
+        OwnedPass {
+            store: Arc::clone(&self.store),
+            registry: Arc::clone(&self.registry),
+            settings: self.settings.clone(),
+            max_clock_skew: self.max_clock_skew,
+            command: command.to_owned(),
+            stop,
+            exit_code: exit::of_verdict,
+            our_now: Arc::new(our_now),
+            gate,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! `hold` on owned data: the pin is in the registry, where every replica sees it; who set it and why is
+//! noted in the state beside the journal.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{OpenedOwned, ids};
+use crate::cli::hold::{AddArgs, HoldVerb, until};
+use crate::cli::{Common, exit, open, output};
+use crate::problem::{Problem, Result, printable};
+use crate::report::table::{indented, minute, plain};
+use crate::retention::name::RelationName;
+use crate::retention::ownership::event::Event;
+use crate::retention::ownership::{Ledger, OwnedName};
+use crate::state::{HoldRecord, NewHold, State};
+use crate::sweep::gather::our_now;
+use crate::sweep::owned::explain::shortened;
+use crate::sweep::owned::journal::identity;
+
+pub async fn hold(common: &Common, opened: &OpenedOwned, verb: HoldVerb) -> Result<u8> {
+    match verb {
+        HoldVerb::Add(args) => add(common, opened, &args).await,
+        HoldVerb::List { .. } => list(common, opened).await,
+        HoldVerb::Remove { target } => remove(common, opened, &target).await,
+    }
+}
+
+async fn add(common: &Common, opened: &OpenedOwned, args: &AddArgs) -> Result<u8> {
+    let name = ids::dataset(&args.target)?;
+    let expires_at = args.until.as_deref().map(until).transpose()?;
+    let ledger = opened.registry.ledger().await?;
+    if !is_known(&ledger, &name) && opened.store.look(&name).await?.is_none() {
+        return Err(Problem::usage(format!("there is no dataset {}", shortened(&name.0)))
+            .hint("`timesweep plan --all` lists every one"));
+    }
+    let now = opened.registry.now().await?;
+    opened.registry.record(&[Event::Hold { dataset: name.clone(), until: expires_at }], now).await?;
+    note(opened, &name, args, expires_at).await?;
+    let until = end(expires_at);
+    output::print(
+        common.output,
+        || format!("{} is held until {until}\n", printable(&name.0)),
+        &json!({ "dataset": name.0, "until": expires_at }),
+    )?;
+    Ok(exit::DONE)
+}
+
+fn is_known(ledger: &Ledger, name: &OwnedName) -> bool {
+    ledger.datasets.contains_key(name) || ledger.rows.contains_key(name) || ledger.claims.contains(name)
+}
+
+/// Who and why, for `hold list`.
+async fn note(opened: &OpenedOwned, name: &OwnedName, args: &AddArgs, expires_at: Option<i64>) -> Result<()> {
+    let hold = NewHold {
+        store: opened.settings.store.clone(),
+        identity: identity(&opened.store.identity().await?),
+        dataset: RelationName::new("", name.0.clone()),
+        chunk: None,
+        author: args.author.clone(),
+        reason: args.reason.clone(),
+        created_at: our_now(),
+        expires_at,
+    };
+    let state = State::open(&opened.state_path).await?;
+    state.add_hold(&hold).await?;
+    state.close().await
+}
+
+async fn list(common: &Common, opened: &OpenedOwned) -> Result<u8> {
+    let now = opened.registry.now().await?;
+    let ledger = opened.registry.ledger().await?;
+    let notes = notes(opened).await?;
+    let is_active = |until: &Option<i64>| until.is_none_or(|until| now < until);
+    let holds: Vec<_> = ledger.holds.iter().filter(|(_, until)| is_active(until)).collect();
+    let json: Vec<Value> =
+        holds.iter().map(|(name, until)| as_json(name, **until, notes.get(*name))).collect();
+    let text = || {
+        if holds.is_empty() {
+            return "no holds\n".to_owned();
+        }
+        let mut table = plain(&["dataset", "by", "until", "reason"]);
+        for (name, until) in &holds {
+            let (author, reason) = said(notes.get(*name));
+            table.add_row(vec![printable(&name.0), printable(author), end(**until), printable(reason)]);
+        }
+        indented(&table)
+    };
+    output::print(common.output, text, &json!({ "holds": json }))?;
+    Ok(exit::DONE)
+}
+
+async fn notes(opened: &OpenedOwned) -> Result<BTreeMap<OwnedName, HoldRecord>> {
+    let Some(state) = open::existing_state(&opened.state_path).await? else { return Ok(BTreeMap::new()) };
+    let mut holds = state.all_holds().await?;
+    state.close().await?;
+    holds.retain(|hold| hold.store == opened.settings.store && hold.removed_at.is_none());
+    // The newest word counts.
+    Ok(holds.into_iter().map(|hold| (OwnedName(hold.hold.dataset.name.clone()), hold)).collect())
+}
+
+fn said(note: Option<&HoldRecord>) -> (&str, &str) {
+    note.map_or(("", ""), |note| (note.hold.author.as_str(), note.hold.reason.as_str()))
+}
+
+fn end(until: Option<i64>) -> String {
+    until.map_or_else(|| "it is removed".into(), |until| format!("{} UTC", minute(until)))
+}
+
+fn as_json(name: &OwnedName, until: Option<i64>, note: Option<&HoldRecord>) -> Value {
+    let (author, reason) = said(note);
+    json!({ "dataset": name.0, "until": until, "author": author, "reason": reason })
+}
+
+async fn remove(common: &Common, opened: &OpenedOwned, target: &str) -> Result<u8> {
+    let name = ids::dataset(target)?;
+    let now = opened.registry.now().await?;
+    let met = opened.registry.record(&[Event::Unhold(name.clone())], now).await?;
+    if !met.first().is_some_and(|met| met.known) {
+        return Err(Problem::usage(format!("nothing holds {}", shortened(&name.0)))
+            .hint("`timesweep hold list` shows what is held"));
+    }
+    if let Some(note) = notes(opened).await?.get(&name) {
+        let state = State::open(&opened.state_path).await?;
+        state.remove_hold(note.hold.id, our_now()).await?;
+        state.close().await?;
+    }
+    let text = || format!("{} is not held any more\n", printable(&name.0));
+    output::print(common.output, text, &json!({ "removed": name.0 }))?;
+    Ok(exit::DONE)
+}

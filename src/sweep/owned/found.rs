@@ -1,0 +1,181 @@
+//! What a check found, sorted for people: every dataset into one group, with its reason.
+//!
+//! Invariant: whatever the registry decided has a group and a sentence, what stays too.
+
+use std::collections::BTreeMap;
+
+use crate::config::OwnershipSettings;
+use crate::report::owned::{DatasetLine, JobInTheWay, OwnedReport, Standing};
+use crate::report::table::{counted, minute};
+use crate::retention::model::ByteCount;
+use crate::retention::ownership::check::{Decision, Wait};
+use crate::retention::ownership::{JobId, Ledger, OwnedName};
+use crate::store::owned::ListedDataset;
+
+use super::Looked;
+use super::due::Due;
+
+/// Jobs that a sentence names.
+const NAMED: usize = 3;
+
+/// Counts and lists every dataset; answers with what is due, in no order.
+pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec<Due> {
+    let listed: BTreeMap<&OwnedName, &ListedDataset> =
+        looked.datasets.iter().map(|dataset| (&dataset.name, dataset)).collect();
+    let mut waiting_for: BTreeMap<JobId, usize> = BTreeMap::new();
+    let mut due = Vec::new();
+    for (name, decision) in &looked.checked.decisions {
+        let bytes = listed.get(name).and_then(|dataset| dataset.bytes).map(ByteCount);
+        if let Decision::Wait(Wait::LiveJobs(jobs)) = decision {
+            for job in jobs {
+                *waiting_for.entry(*job).or_default() += 1;
+            }
+        }
+        let Some(standing) = standing(decision, name, &looked.ledger) else {
+            due.push(Due {
+                name: name.clone(),
+                marked_at: marked_at(name, &looked.ledger).unwrap_or(now),
+                last_change: listed.get(name).and_then(|dataset| dataset.last_change),
+                bytes,
+                why: why_it_goes(name, &looked.ledger),
+            });
+            continue;
+        };
+        let until = until(decision, name, &looked.ledger);
+        let why = match standing {
+            Standing::Marked => newly_marked(decision, name, &looked.ledger),
+            Standing::Held => held(name, &looked.ledger),
+            _ => sentence(decision),
+        };
+        owned.add(standing, bytes, DatasetLine { dataset: name.0.clone(), why, until });
+    }
+    owned.live_jobs =
+        waiting_for.into_iter().map(|(job, datasets)| JobInTheWay { job: job.0, datasets }).collect();
+    due
+}
+
+/// `None` for what is due.
+fn standing(decision: &Decision, name: &OwnedName, ledger: &Ledger) -> Option<Standing> {
+    let is_new = || {
+        let mark = ledger.rows.get(name).and_then(|row| row.mark.as_ref());
+        mark.is_some_and(|mark| !mark.announced)
+    };
+    Some(match decision {
+        Decision::Drop => return None,
+        Decision::Foreign => Standing::Foreign,
+        Decision::Owned(_) => Standing::Owned,
+        Decision::Recover(_) => Standing::Recovered,
+        Decision::Mark => Standing::Marked,
+        Decision::Wait(_) if is_new() => Standing::Marked,
+        Decision::Wait(Wait::Held) => Standing::Held,
+        Decision::Wait(_) => Standing::Waiting,
+        Decision::Forget => Standing::Forgotten,
+        Decision::Absent => Standing::Absent,
+    })
+}
+
+/// Why it stays, or goes, in one sentence.
+pub fn sentence(decision: &Decision) -> String {
+    match decision {
+        Decision::Foreign => "its name is not one of ours: it is never touched".into(),
+        Decision::Owned(job) => format!("it belongs to job {}", job.0),
+        Decision::Recover(job) => format!("job {} claimed it: it is registered again", job.0),
+        Decision::Mark => "nobody owns it".into(),
+        Decision::Drop => "nothing keeps it".into(),
+        Decision::Forget => "its registration had no dataset for too long".into(),
+        Decision::Absent => "it is registered, and the store does not list it".into(),
+        Decision::Wait(Wait::Held) => "a hold keeps it".into(),
+        Decision::Wait(Wait::Grace(until)) => format!("its grace ends at {} UTC", minute(*until)),
+        Decision::Wait(Wait::SecondLook) => "a second check has to see its mark".into(),
+        Decision::Wait(Wait::NotAnnounced) => "no report has told its mark yet".into(),
+        Decision::Wait(Wait::LiveJobs(jobs)) => {
+            let named: Vec<String> = jobs.iter().take(NAMED).map(|job| job.0.to_string()).collect();
+            let more = if jobs.len() > NAMED { ", …" } else { "" };
+            format!(
+                "{} at work since its last change may still claim it: {}{more}",
+                counted(jobs.len(), "job"),
+                named.join(", ")
+            )
+        }
+    }
+}
+
+fn newly_marked(decision: &Decision, name: &OwnedName, ledger: &Ledger) -> String {
+    let why = why_it_goes(name, ledger);
+    match decision {
+        Decision::Mark => why,
+        _ => format!("{why}; {}", sentence(decision)),
+    }
+}
+
+fn held(name: &OwnedName, ledger: &Ledger) -> String {
+    match ledger.holds.get(name) {
+        Some(Some(until)) => format!("a hold keeps it until {} UTC", minute(*until)),
+        _ => "a hold keeps it until somebody removes it".into(),
+    }
+}
+
+fn until(decision: &Decision, name: &OwnedName, ledger: &Ledger) -> Option<i64> {
+    match decision {
+        Decision::Wait(Wait::Grace(until)) => Some(*until),
+        Decision::Wait(Wait::Held) => ledger.holds.get(name).copied().flatten(),
+        _ => None,
+    }
+}
+
+pub(super) fn marked_at(name: &OwnedName, ledger: &Ledger) -> Option<i64> {
+    Some(ledger.rows.get(name)?.mark.as_ref()?.at)
+}
+
+pub(super) fn why_it_goes(name: &OwnedName, ledger: &Ledger) -> String {
+    let since = marked_at(name, ledger).map_or_else(|| "now".into(), |at| format!("{} UTC", minute(at)));
+    match ledger.rows.get(name).and_then(|row| row.job) {
+        Some(job) => {
+            format!("every job that owned it was deleted, job {} as the last one; marked {since}", job.0)
+        }
+        None => format!("no job owns it; marked {since}"),
+    }
+}
+
+/// The earliest that a job can have begun which a list shows for the first time: after the last check, which
+/// would have seen it. Where nobody knows of one, half of the longest time of a job lies behind it.
+pub(super) fn earliest_start(ledger: &Ledger, longest: i64, now: i64) -> i64 {
+    let looked_at = ledger.rows.values().filter_map(|row| row.mark.as_ref()?.seen);
+    looked_at.map(|(_, last)| last).max().unwrap_or_else(|| now.saturating_sub(longest / 2))
+}
+
+pub(super) fn jobs_too_old(ledger: &Ledger, longest: i64, now: i64) -> Vec<JobId> {
+    let too_old = ledger
+        .jobs
+        .iter()
+        .filter(|(_, job)| job.ended.is_none() && now.saturating_sub(job.first_seen) > longest);
+    too_old.map(|(job, _)| *job).collect()
+}
+
+/// What every report has to say about the rules that are in force.
+pub fn warnings(ledger: &Ledger, settings: &OwnershipSettings) -> Vec<String> {
+    // A job that was only ever heard of when it ended was on no list.
+    let was_live = ledger.jobs.values().any(|job| job.ended != Some(job.first_seen));
+    if was_live {
+        return Vec::new();
+    }
+    vec![format!(
+        "no list of running jobs is kept here: only the grace of {} protects what a running job writes, so it has to be longer than the longest job",
+        length(settings.check.grace)
+    )]
+}
+
+/// A length of time for people, in its largest whole unit.
+pub fn length(microseconds: i64) -> String {
+    let seconds = microseconds / 1_000_000;
+    match seconds {
+        _ if seconds >= 86_400 && seconds % 86_400 == 0 => counted_i64(seconds / 86_400, "day"),
+        _ if seconds >= 3_600 && seconds % 3_600 == 0 => counted_i64(seconds / 3_600, "hour"),
+        _ if seconds >= 60 && seconds % 60 == 0 => counted_i64(seconds / 60, "minute"),
+        _ => counted_i64(seconds, "second"),
+    }
+}
+
+fn counted_i64(count: i64, noun: &str) -> String {
+    counted(usize::try_from(count).unwrap_or_default(), noun)
+}
