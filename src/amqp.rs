@@ -14,7 +14,7 @@ pub mod wire;
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use crate::wake::Wake;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::AmqpSettings;
@@ -30,7 +30,7 @@ use self::reading::Kind;
 pub async fn consume(
     settings: &AmqpSettings,
     registry: Arc<dyn Registry>,
-    wake: Arc<Notify>,
+    wake: Wake,
     counters: Arc<Counters>,
     cancel: CancellationToken,
 ) -> Result<()> {

@@ -23,8 +23,8 @@ mod tests;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::wake::Wake;
 use async_trait::async_trait;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::app::App;
@@ -49,7 +49,7 @@ pub trait Insight: Send + Sync {
 pub async fn serve(
     settings: &ServeSettings,
     registry: Arc<dyn Registry>,
-    wake: Arc<Notify>,
+    wake: Wake,
     insight: Arc<dyn Insight>,
     cancel: CancellationToken,
 ) -> Result<()> {
@@ -67,7 +67,7 @@ impl Server {
     pub async fn bind(
         settings: &ServeSettings,
         registry: Arc<dyn Registry>,
-        wake: Arc<Notify>,
+        wake: Wake,
         insight: Arc<dyn Insight>,
     ) -> Result<Self> {
         let listener = Listener::bind(settings.listen).await?;

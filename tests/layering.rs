@@ -56,6 +56,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     (
         "cli",
         &[
+            "amqp",
             "config",
             "daemon",
             "disk",
@@ -65,6 +66,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
             "registry",
             "report",
             "retention",
+            "server",
             "state",
             "store",
             "sweep",

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::wake::Wake;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
@@ -15,7 +16,6 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer, ExchangeKind};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::{self, Place};
@@ -38,7 +38,7 @@ pub(super) struct Line<'a> {
     pub queue: &'a str,
     pub dead_letters: &'a str,
     pub registry: &'a dyn Registry,
-    pub wake: &'a Notify,
+    pub wake: &'a Wake,
     pub counters: &'a LineCounters,
 }
 
@@ -230,7 +230,7 @@ impl Session<'_> {
             let now = self.line.registry.now().await?;
             self.line.registry.record(&events, now).await?;
             crash_point::reach("amqp-recorded");
-            self.line.wake.notify_one();
+            self.line.wake.wake();
         }
         self.keep_dead_letters(&unreadable).await?;
         let all = BasicAckOptions { multiple: true };

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::publish::Publisher;
 use super::{Common, exit, open};
-use crate::config::{Config, OwnershipSettings, RegistrySettings, StoreConfig};
+use crate::config::{AmqpSettings, Config, OwnershipSettings, RegistrySettings, ServeSettings, StoreConfig};
 use crate::gate::Gate;
 use crate::problem::{Problem, Result};
 use crate::registry::{self, Registry};
@@ -35,6 +35,8 @@ pub struct OpenedOwned {
     pub state_path: PathBuf,
     pub gate: Option<Gate>,
     pub publisher: Publisher,
+    pub serve: ServeSettings,
+    pub amqp: Option<AmqpSettings>,
 }
 
 /// The store that is meant, if jobs own its data; `None` where it has tables and chunks.
@@ -72,6 +74,8 @@ async fn opened(
         registry: registry_of(&config, &state_path).await?,
         max_clock_skew: store.rules.guards.max_clock_skew,
         gate: open::gate_of(common, &config)?,
+        serve: config.serve,
+        amqp: config.amqp,
         publisher: Publisher::of(config.mail, config.report, store.name.clone(), state_path.clone()),
         settings,
         state_path,

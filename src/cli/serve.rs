@@ -9,9 +9,11 @@ use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+mod ways_in;
+
 use super::owned::{self, OpenedOwned, pass};
 use super::{Common, exit, signals};
-use crate::daemon::{Daemon, Seams, WayIn, Work};
+use crate::daemon::{Daemon, Seams, Work};
 use crate::problem::{Problem, Result};
 use crate::report::{Report, Verdict};
 use crate::state::State;
@@ -43,6 +45,7 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     };
     let interval = opened.settings.check_interval();
     let state = Arc::new(State::open(&opened.state_path).await?);
+    let ways_in = ways_in::all(&seams, &opened.serve, opened.amqp.as_ref(), &state);
     tracing::info!(store = %opened.settings.store, ?interval, "timesweep serves");
     let daemon = Daemon {
         work: Arc::new(Passes { opened, state, stop: stop.clone(), last: Mutex::new(None) }),
@@ -51,16 +54,11 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
         status: seams.status.clone(),
         stop,
         clock: our_now,
-        ways_in: ways_in(&seams),
+        ways_in,
     };
     daemon.run().await?;
     tracing::info!("timesweep was stopped");
     Ok(exit::DONE)
-}
-
-/// What stands beside the loop. REST and AMQP are started here, each with a copy of the seams.
-fn ways_in(_seams: &Seams) -> Vec<WayIn> {
-    Vec::new()
 }
 
 fn start_log(form: LogForm) -> Result<()> {

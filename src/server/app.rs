@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
 use super::Insight;
@@ -17,6 +16,7 @@ use crate::problem::Result;
 use crate::registry::Registry;
 use crate::retention::ownership::Ledger;
 use crate::retention::ownership::event::{Event, Met};
+use crate::wake::Wake;
 
 /// How long work that was begun may take after the last connection is closed.
 const FINISHING: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
@@ -26,7 +26,7 @@ pub(super) struct App {
     pub tokens: Arc<Tokens>,
     pub insight: Arc<dyn Insight>,
     registry: Arc<dyn Registry>,
-    wake: Arc<Notify>,
+    wake: Wake,
     work: TaskTracker,
 }
 
@@ -34,7 +34,7 @@ impl App {
     pub(super) fn new(
         tokens: &[TokenSettings],
         registry: Arc<dyn Registry>,
-        wake: Arc<Notify>,
+        wake: Wake,
         insight: Arc<dyn Insight>,
     ) -> Self {
         Self { tokens: Arc::new(Tokens::new(tokens)), insight, registry, wake, work: TaskTracker::new() }
@@ -42,11 +42,11 @@ impl App {
 
     /// Writes one event and wakes the loop.
     pub(super) async fn record(&self, event: Event) -> Result<Met, Trouble> {
-        let (registry, wake) = (Arc::clone(&self.registry), Arc::clone(&self.wake));
+        let (registry, wake) = (Arc::clone(&self.registry), self.wake.clone());
         self.undropped(async move {
             let now = registry.now().await?;
             let met = registry.record(&[event], now).await?.pop().unwrap_or_default();
-            wake.notify_one();
+            wake.wake();
             Ok(met)
         })
         .await
@@ -78,6 +78,8 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::Notify;
+
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
@@ -87,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn work_goes_on_when_its_request_is_given_up() {
         let shown = Arc::<Shown>::default();
-        let app = App::new(&[], Arc::new(Memory::default()), Arc::default(), shown);
+        let app = App::new(&[], Arc::new(Memory::default()), Wake::default(), shown);
         let (begun, release) = (Arc::<Notify>::default(), Arc::<Notify>::default());
         let is_done = Arc::<AtomicBool>::default();
         let (says_begun, waits, done) = (Arc::clone(&begun), Arc::clone(&release), Arc::clone(&is_done));

@@ -58,7 +58,7 @@ struct World {
     url: String,
     client: Client,
     registry: Memory,
-    wake: Arc<Notify>,
+    wake: Wake,
     shown: Arc<Shown>,
     cancel: CancellationToken,
     running: JoinHandle<()>,
@@ -81,10 +81,10 @@ impl World {
     async fn with(tokens: Vec<TokenSettings>) -> Self {
         let registry = Memory::default();
         registry.set_now(NOW);
-        let (wake, shown, cancel) = (Arc::default(), Arc::<Shown>::default(), CancellationToken::new());
+        let (wake, shown, cancel) = (Wake::default(), Arc::<Shown>::default(), CancellationToken::new());
         let settings = ServeSettings { listen: ([127, 0, 0, 1], 0).into(), tokens };
         let insight: Arc<dyn Insight> = shown.clone();
-        let server = Server::bind(&settings, Arc::new(registry.clone()), Arc::clone(&wake), insight);
+        let server = Server::bind(&settings, Arc::new(registry.clone()), wake.clone(), insight);
         let mut server = server.await.expect("a port");
         server.listener.head = Duration::from_secs(2);
         server.listener.ending = Duration::from_secs(1);
@@ -108,7 +108,7 @@ impl World {
     }
 
     async fn was_woken(&self) -> bool {
-        tokio::time::timeout(Duration::from_millis(500), self.wake.notified()).await.is_ok()
+        tokio::time::timeout(Duration::from_millis(500), self.wake.woken()).await.is_ok()
     }
 
     fn deletions(&self) -> usize {

@@ -28,6 +28,7 @@ const RUNS: &str = "
     SELECT run.*, run_end.ended_at, run_end.exit_code,
            coalesce(told_report.report_json, run_end.report_json) AS report_json
     FROM run LEFT JOIN run_end ON run_end.run = run.number LEFT JOIN told_report ON told_report.run = run.number
+    WHERE ?2 IS NULL OR run.number < (SELECT number FROM run WHERE id = ?2)
     ORDER BY run.number DESC LIMIT ?1";
 
 // A run that never began has no plan.
@@ -82,7 +83,13 @@ impl State {
 
     /// The runs that began last, newest first, at most `limit`.
     pub async fn runs(&self, limit: u32) -> Result<Vec<RunRecord>> {
-        self.file.read(sqlx::query(RUNS).bind(limit), run_record).await
+        self.runs_before(None, limit).await
+    }
+
+    /// The same, as far as they began before this one. Before one that nobody knows there is none.
+    pub async fn runs_before(&self, before: Option<RunId>, limit: u32) -> Result<Vec<RunRecord>> {
+        let before = before.map(|run| run.0.to_string());
+        self.file.read(sqlx::query(RUNS).bind(limit).bind(before), run_record).await
     }
 
     /// The runs on one database that began last, newest first, at most `limit`; not those that never began.

@@ -25,6 +25,8 @@ fn opened(registry: &MemoryRegistry) -> OpenedOwned {
         registry: Arc::new(registry.clone()),
         max_clock_skew: 1,
         gate: None,
+        serve: crate::config::ServeSettings::default(),
+        amqp: None,
         publisher: Publisher::of(None, ReportSettings::default(), store, state_path.clone()),
         state_path,
     }

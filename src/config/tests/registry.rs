@@ -12,17 +12,18 @@ fn a_registry_is_a_file_or_a_server() {
     let file = registry_of("registry = \"/var/lib/timesweep/registry.db\"");
     assert_eq!(file.url.expose_secret(), "/var/lib/timesweep/registry.db");
     let server = registry_of(
-        "registry = { env = \"TIMESWEEP_URL\" }\nregistry_password = { file = \"/run/secrets/password\" }",
+        "registry = { env = \"TIMESWEEP_STORE_URL\" }\nregistry_password = { file = \"/run/secrets/password\" }",
     );
     assert_eq!(server.url.expose_secret(), "postgres://me:hunter2@db/metrics");
     assert_eq!(server.password.expect("a password").expose_secret(), "hunter2");
-    assert!(!format!("{:?}", registry_of("registry = { env = \"TIMESWEEP_URL\" }")).contains("hunter2"));
+    assert!(
+        !format!("{:?}", registry_of("registry = { env = \"TIMESWEEP_STORE_URL\" }")).contains("hunter2")
+    );
 }
 
 #[test]
 fn what_is_no_registry_is_told_without_repeating_a_secret() {
     for (rest, told) in [
-        ("", "has no `registry`"),
         ("registry = \"registry.db\"", "neither a postgres:// URL nor an absolute path"),
         ("registry = \"mysql://h/d\"", "is not a postgres:// URL"),
         ("registry = \"postgres://me:hunter2@h/d\"", "holds a password"),

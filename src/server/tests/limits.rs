@@ -160,7 +160,7 @@ async fn an_address_that_is_taken_is_named() {
     let listen = world.url.trim_start_matches("http://").parse().expect("an address");
     let settings = ServeSettings { listen, tokens: Vec::new() };
     let (registry, shown) = (Arc::new(Memory::default()), Arc::<Shown>::default());
-    let taken = serve(&settings, registry, Arc::default(), shown, CancellationToken::new()).await;
+    let taken = serve(&settings, registry, Wake::default(), shown, CancellationToken::new()).await;
     let problem = taken.expect_err("it is taken");
     assert!(problem.sentence.starts_with(&format!("cannot listen on {listen}")), "{problem}");
 }

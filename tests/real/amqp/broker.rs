@@ -11,7 +11,7 @@ use timesweep::amqp::{Counters, consume};
 use timesweep::config::{AmqpSettings, BrokerSettings};
 use timesweep::problem::Result;
 use timesweep::registry::Registry;
-use tokio::sync::Notify;
+use timesweep::wake::Wake;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -145,7 +145,7 @@ pub fn jobs(count: usize) -> Vec<Uuid> {
 
 /// A program that listens.
 pub struct Listening {
-    pub wake: Arc<Notify>,
+    pub wake: Wake,
     pub counters: Arc<Counters>,
     pub cancel: CancellationToken,
     task: JoinHandle<Result<()>>,
@@ -160,8 +160,8 @@ impl Listening {
     }
 
     pub fn starting(settings: &AmqpSettings, registry: Arc<dyn Registry>) -> Self {
-        let (wake, counters, cancel) = (Arc::default(), Arc::default(), CancellationToken::new());
-        let (wake_it, count, until) = (Arc::clone(&wake), Arc::clone(&counters), cancel.clone());
+        let (wake, counters, cancel) = (Wake::default(), Arc::default(), CancellationToken::new());
+        let (wake_it, count, until) = (wake.clone(), Arc::clone(&counters), cancel.clone());
         let settings = settings.clone();
         let task = tokio::spawn(async move { consume(&settings, registry, wake_it, count, until).await });
         Self { wake, counters, cancel, task }

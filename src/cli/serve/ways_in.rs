@@ -1,0 +1,115 @@
+//! What stands beside the loop of `serve`: REST, and messages where a broker is configured.
+//!
+//! Here the parts that do not know each other are put together: what the daemon, the journal and the broker's
+//! lines say of themselves is what REST shows. Invariant: each of them can be opened again after it broke off.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::amqp::{self, Counters};
+use crate::config::{AmqpSettings, ServeSettings};
+use crate::daemon::{Seams, WayIn};
+use crate::problem::{Problem, Result};
+use crate::server::{self, Health, Insight, RunView};
+use crate::state::{RunId, RunRecord, State};
+use crate::wake::Status;
+
+pub fn all(
+    seams: &Seams,
+    serve: &ServeSettings,
+    messages: Option<&AmqpSettings>,
+    state: &Arc<State>,
+) -> Vec<WayIn> {
+    let counters = messages.map(|settings| (settings.clone(), Arc::<Counters>::default()));
+    let seen = Arc::new(Seen {
+        state: Arc::clone(state),
+        status: seams.status.clone(),
+        lines: counters.as_ref().map(|(settings, counters)| Lines {
+            counters: Arc::clone(counters),
+            takes_results: settings.results.is_some(),
+        }),
+    });
+    let mut all = vec![rest(seams, serve, seen)];
+    all.extend(counters.map(|(settings, counters)| broker(seams, settings, counters)));
+    all
+}
+
+fn rest(seams: &Seams, settings: &ServeSettings, seen: Arc<Seen>) -> WayIn {
+    let (settings, registry) = (settings.clone(), Arc::clone(&seams.registry));
+    let (wake, stop) = (seams.wake.clone(), seams.stop.clone());
+    let open = move || -> crate::daemon::ways_in::Opened {
+        let (settings, registry, seen) = (settings.clone(), Arc::clone(&registry), Arc::clone(&seen));
+        let (wake, stop) = (wake.clone(), stop.clone());
+        Box::pin(async move { server::serve(&settings, registry, wake, seen, stop).await })
+    };
+    WayIn { name: "REST", open: Box::new(open) }
+}
+
+fn broker(seams: &Seams, settings: AmqpSettings, counters: Arc<Counters>) -> WayIn {
+    let registry = Arc::clone(&seams.registry);
+    let (wake, stop) = (seams.wake.clone(), seams.stop.clone());
+    let open = move || -> crate::daemon::ways_in::Opened {
+        let (settings, registry) = (settings.clone(), Arc::clone(&registry));
+        let (wake, counters, stop) = (wake.clone(), Arc::clone(&counters), stop.clone());
+        Box::pin(async move { amqp::consume(&settings, registry, wake, counters, stop).await })
+    };
+    WayIn { name: "messages", open: Box::new(open) }
+}
+
+struct Seen {
+    state: Arc<State>,
+    status: Status,
+    lines: Option<Lines>,
+}
+
+struct Lines {
+    counters: Arc<Counters>,
+    takes_results: bool,
+}
+
+#[async_trait]
+impl Insight for Seen {
+    async fn runs(&self, before: Option<&str>, limit: usize) -> Result<Vec<RunView>> {
+        let before = before.map(run_id).transpose()?;
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let records = self.state.runs_before(before, limit).await?;
+        Ok(records.iter().map(view).collect())
+    }
+
+    fn health(&self) -> Health {
+        let status = self.status.get();
+        let mut parts = vec![("loop", status.errors_in_a_row == 0)];
+        if let Some(Lines { counters, takes_results }) = &self.lines {
+            parts.push(("deletions", counters.deletions.listens()));
+            if *takes_results {
+                parts.push(("results", counters.results.listens()));
+            }
+        }
+        Health { parts }
+    }
+}
+
+fn run_id(text: &str) -> Result<RunId> {
+    Uuid::try_parse(text).map(RunId).map_err(|_| {
+        Problem::usage("the cursor is no run").hint("take `next` of the page before, or leave it out")
+    })
+}
+
+fn view(record: &RunRecord) -> RunView {
+    let run = &record.run;
+    RunView {
+        id: run.id.0.to_string(),
+        store: run.store.0.clone(),
+        command: run.command.clone(),
+        started_at: shown(run.started_at),
+        ended_at: record.end.as_ref().map(|end| shown(end.ended_at)),
+        exit_code: record.end.as_ref().map(|end| end.exit_code),
+    }
+}
+
+/// RFC 3339, as far as the calendar goes.
+fn shown(at: i64) -> String {
+    jiff::Timestamp::from_microsecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
