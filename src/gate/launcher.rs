@@ -208,7 +208,13 @@ impl Session<'_> {
         for parameter in &statement.parameters {
             query = query.bind(values.of(*parameter));
         }
-        let told = in_time(query.execute(&mut self.connection)).await;
+        // Committed by us: not every server keeps by itself what a session has done.
+        let told = in_time(async {
+            let mut transaction = self.connection.begin().await?;
+            let done = query.execute(&mut *transaction).await?;
+            transaction.commit().await.map(|()| done)
+        })
+        .await;
         told.map(|done| done.rows_affected())
             .map_err(|trouble| trouble.told(self.launcher, "run its `update`"))
     }

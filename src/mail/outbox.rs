@@ -278,6 +278,15 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_waits_is_not_given_up_for_one_that_could_not_be_kept() {
+        let (_folder, outbox) = outbox();
+        drop(keep(&outbox, "run1@x.y", &to(&["a@x.y"]), NOW));
+        let unkept = Waiting { to: "a@x.y".into(), message: b"again".to_vec(), file: None };
+        outbox.replace_older("run1.77@x.y", &[unkept]);
+        assert_eq!(outbox.files().len(), 1);
+    }
+
+    #[test]
     fn fifty_are_kept_and_the_oldest_go_first() {
         let (_folder, outbox) = outbox();
         let all = to(&["a@x.y"]);

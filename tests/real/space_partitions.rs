@@ -154,3 +154,38 @@ async fn an_inner_chunk_that_is_not_in_the_order_rolls_the_outer_one_back() {
     assert!(matches!(answer, Err(DropFailure::Changed(_))), "{answer:?}");
     assert_eq!(database.chunks("t").await, 7);
 }
+
+/// The ranges of the order touch each other, and the one around their border lies in neither.
+#[tokio::test]
+async fn a_chunk_across_the_border_of_two_that_go_together_stays() {
+    let database = TestDatabase::new().await;
+    database
+        .run(
+            "CREATE TABLE t (ts timestamptz NOT NULL, device int NOT NULL, value float8); \
+             SELECT create_hypertable('t', by_range('ts', interval '1 day')); \
+             SELECT add_dimension('t', by_hash('device', 2)); \
+             UPDATE _timescaledb_catalog.dimension SET aligned = false; \
+             CREATE TABLE start AS SELECT time_bucket('3 days', now() - interval '84 days', origin => timestamptz 'epoch') AS at; \
+             CREATE TABLE of_partition AS SELECT device, _timescaledb_functions.get_partition_hash(device) < 1073741823 AS first \
+               FROM generate_series(1, 40) device",
+        )
+        .await;
+    database
+        .run(
+            "INSERT INTO t SELECT start.at + day * interval '1 day', (SELECT min(device) FROM of_partition WHERE first), 1 \
+               FROM start, generate_series(0, 1) day; \
+             SELECT set_chunk_time_interval('t', interval '36 hours'); \
+             INSERT INTO t SELECT start.at + interval '30 hours', (SELECT min(device) FROM of_partition WHERE NOT first), 1 FROM start",
+        )
+        .await;
+    let table = direct::table(&database, "t").await;
+    let chunks = &table.chunks;
+    assert_eq!(chunks.len(), 3, "{chunks:?}");
+    let (across, days): (Vec<Chunk>, Vec<Chunk>) =
+        chunks.iter().cloned().partition(|chunk| chunk.range.end - chunk.range.start > 86_400_000_000);
+    assert!(days[0].range.end == days[1].range.start && across[0].range.contains(days[0].range));
+    assert!(across[0].range.end < days[1].range.end, "it lies in neither: {chunks:?}");
+    direct::drop_them(&database, &table, &days).await.expect("both go");
+    let left = direct::table(&database, "t").await.chunks;
+    assert_eq!(left.iter().map(|chunk| chunk.range).collect::<Vec<_>>(), [across[0].range]);
+}

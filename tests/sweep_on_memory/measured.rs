@@ -1,7 +1,8 @@
 //! What a run measures on the store in memory, and that it never fails because of it.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use timesweep::report::Verdict;
 use timesweep::report::measure::Fate;
@@ -80,4 +81,27 @@ async fn what_is_not_free_yet_is_measured_again() {
     assert_eq!((&freed.difference, freed.measured_again), (&None, true));
     let disk = report.disk.expect("a part of the report");
     assert!(disk.unknown[0].starts_with("the file systems are unknown: "), "{:?}", disk.unknown);
+}
+
+#[tokio::test]
+async fn a_signal_ends_the_wait_for_room_that_is_not_free_yet() {
+    let mut heavy = table("t", 21, 10);
+    heavy.chunks.sort_by_key(|chunk| chunk.range.end);
+    let world = World::new(vec![heavy]).await;
+    let all = ByteCount((21..=30).map(|oid| 1 << oid).sum());
+    world.memory.change(|facts| facts.database_bytes = Some(all));
+    let left = Arc::new(AtomicUsize::new(9));
+    let late = Meddled { late_size: Some((all, Arc::clone(&left))), ..Meddled::new(&world.memory) };
+    let stop = world.stop.clone();
+    let signal = async {
+        // The third pause is the first one that is long.
+        while left.load(Ordering::SeqCst) > 6 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+        Instant::now()
+    };
+    let (report, signalled) = tokio::join!(world.sweep_on(Arc::new(late)), signal);
+    assert!(signalled.elapsed() < Duration::from_secs(1), "it went on waiting for {:?}", signalled.elapsed());
+    assert_eq!(report.expect("a report").verdict, Verdict::Done);
 }

@@ -42,9 +42,14 @@ pub(super) async fn settle(
             && !stop.is_cancelled()
             && let Some(pause) = pauses.next()
         {
-            again = true;
-            tokio::time::sleep(pause).await;
-            continue;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {
+                    again = true;
+                    continue;
+                }
+                // What was seen last stands.
+                () = stop.cancelled() => {}
+            }
         }
         report.freed = Some(FreedReport {
             expected: scales.expected,

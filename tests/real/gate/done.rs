@@ -1,5 +1,6 @@
 //! What a `dropped` stands for: one database, all of its work, and a launcher that knows.
 
+use super::launcher::move_some_accounts;
 use super::launcher_server::{BOTH, TestLauncher, open_today, today};
 use super::runs::{DAYS, Gated, RULES, STAYING, TOLD};
 
@@ -82,6 +83,18 @@ async fn a_launcher_that_was_not_told_is_told_later_and_once() {
         assert_eq!(launcher.status_of(17).await, "due", "it is told once");
         gated.ran(&["ticket", "close"]).with_code(0);
         assert_eq!(launcher.status_of(17).await, "done", "and whenever a person closes the ticket");
+    }
+}
+
+#[tokio::test]
+async fn a_launcher_that_keeps_nothing_by_itself_is_told_for_good() {
+    for server in BOTH {
+        let launcher = TestLauncher::on(server).await;
+        move_some_accounts(&launcher).await;
+        launcher.row(17, "pg1", "due", &format!("{} 02:00:00", today())).await;
+        let gated = Gated::with_launcher(&launcher.account("open", "SELECT, UPDATE", "").await, TOLD).await;
+        assert_eq!(gated.run(0)["warnings"], serde_json::json!([]));
+        assert_eq!(launcher.status_of(17).await, "done", "{server:?}");
     }
 }
 

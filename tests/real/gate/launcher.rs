@@ -210,14 +210,16 @@ async fn a_statement_of_ones_own_is_asked_with_its_parameters() {
     }
 }
 
-/// Accounts that are called `far…` live in another zone, and those called `late…` three hours ago.
-async fn move_some_accounts(launcher: &TestLauncher) {
+/// Accounts that are called `far…` live in another zone, those called `late…` three hours ago, and what those called
+/// `open…` do is kept only where they say so.
+pub async fn move_some_accounts(launcher: &TestLauncher) {
     let zone = "SET time_zone = IF(USER() LIKE 'far%', '+05:30', @@session.time_zone)";
+    let kept = ", autocommit = IF(USER() LIKE 'open%', 0, 1)";
     let past = match launcher.server {
         Server::MariaDb => ", timestamp = IF(USER() LIKE 'late%', UNIX_TIMESTAMP() - 10800, 0)",
         Server::MySql => "",
     };
-    launcher.run(&format!("SET GLOBAL init_connect = \"{zone}{past}\"")).await;
+    launcher.run(&format!("SET GLOBAL init_connect = \"{zone}{kept}{past}\"")).await;
 }
 
 #[tokio::test]
