@@ -12,6 +12,8 @@ use crate::config::RegistrySettings;
 use crate::problem::Result;
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
+use crate::retention::ownership::live::LiveJob;
+use crate::retention::ownership::sighting::Sighting;
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 
 mod database;
@@ -37,6 +39,8 @@ pub type Adopts = dyn Fn(&OwnedName) -> bool + Send + Sync;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub decisions: Vec<(OwnedName, Decision)>,
+    /// Jobs that have ended by their age.
+    pub too_old: Vec<JobId>,
 }
 
 #[async_trait]
@@ -48,7 +52,7 @@ pub trait Registry: Send + Sync {
     async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>>;
 
     /// Jobs that an orchestrator beside us has at work; empty where nobody keeps such a list.
-    async fn live_jobs(&self) -> Result<Vec<JobId>>;
+    async fn live_jobs(&self) -> Result<Vec<LiveJob>>;
 
     /// Takes the inventory in or refuses it, decides, and settles every decision but the drops: one
     /// transaction. The inventory was read before the live jobs, and those before this call.
@@ -75,13 +79,12 @@ pub trait Registry: Send + Sync {
     /// The row of a marked dataset; `None` when there is none or it is not marked.
     async fn marked_row(&self, dataset: &OwnedName) -> Result<Option<SeenRow>>;
 
-    /// Decides once more right before a drop, with what the store and the job list say now. Takes a newer
-    /// `last_change` in. Never better than the decision of the check.
+    /// Decides once more right before a drop, with what the store and the job list say now; `now` comes after
+    /// both. Takes a change in. Never better than the decision of the check.
     async fn decide_again(
         &self,
-        dataset: &OwnedName,
-        last_change: Option<i64>,
-        live_jobs: &[JobId],
+        sighting: &Sighting,
+        live_jobs: &[LiveJob],
         settings: &Settings,
         adopts: &Adopts,
         now: i64,

@@ -5,7 +5,7 @@ use clap::Args;
 use super::publish::Publisher;
 use super::schedule::{SkipArgs, parse_go};
 use super::{Common, apply, exit, open, output, owned, plan};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 use crate::report::early::About;
 use crate::report::{Verdict, plan_text};
 use crate::sweep::apply::Order;
@@ -19,6 +19,9 @@ pub struct RunArgs {
     /// Ask the gate where there is one, and drop what the plan says
     #[arg(long)]
     apply: bool,
+    /// Data of jobs: a person has looked, and the store really is empty; counts for this run
+    #[arg(long, requires = "apply")]
+    accept_empty: bool,
     /// What an earlier `timesweep gate` said: `yes` goes, `no` is skipped, all else is an error
     #[arg(long, value_name = "VALUE", requires = "apply")]
     go: Option<String>,
@@ -29,13 +32,18 @@ pub struct RunArgs {
 pub async fn run(common: &Common, args: &RunArgs) -> Result<u8> {
     let skip_code = args.skip.code()?;
     let go = args.go.as_deref().map(parse_go).transpose()?;
-    if let Some(opened) = owned::open_if_meant(common).await? {
+    if let Some(mut opened) = owned::open_if_meant(common).await? {
+        opened.settings.check.accept_empty = args.accept_empty;
         if args.apply {
             return owned::pass::run(common, opened, go, &args.skip, skip_code).await;
         }
         let code = owned::pass::preview(common, &opened, false, false).await?;
         output::note("a preview: nothing was dropped; add --apply to drop");
         return Ok(code);
+    }
+    if args.accept_empty {
+        return Err(Problem::usage("`--accept-empty` is about data that jobs own, and this run is not")
+            .hint("leave it out, or name the configuration with [ownership]"));
     }
     if args.apply {
         return behind_its_gate(common, go, &args.skip, skip_code).await;

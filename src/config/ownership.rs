@@ -29,8 +29,6 @@ pub struct OwnershipSettings {
     pub store: StoreName,
     pub check: Settings,
     pub adopt: Adopt,
-    /// Microseconds: a job that was seen live for longer has ended.
-    pub longest_job: i64,
     /// Microseconds: how long a dataset whose mark a person cancelled is held.
     pub hold_after_cancel: i64,
 }
@@ -69,10 +67,12 @@ impl OwnershipSettings {
             check_interval: retention,
             grace: retention,
             registration_lifetime: retention,
+            longest_job: 30 * DAY,
+            accept_empty: false,
             cap_share: 2_500,
             cap_count: 5,
         };
-        Self { store, check, adopt: Adopt::Uuid, longest_job: 30 * DAY, hold_after_cancel: 30 * DAY }
+        Self { store, check, adopt: Adopt::Uuid, hold_after_cancel: 30 * DAY }
     }
 
     pub fn check_interval(&self) -> Duration {
@@ -153,7 +153,7 @@ fn read_times(section: &Section<'_>, settings: &mut OwnershipSettings) -> Result
         ("check_interval", OWNERSHIP_TIME, &mut check.check_interval),
         ("grace", OWNERSHIP_TIME, &mut check.grace),
         ("registration_lifetime", OWNERSHIP_TIME, &mut check.registration_lifetime),
-        ("longest_job", OWNERSHIP_TIME, &mut settings.longest_job),
+        ("longest_job", OWNERSHIP_TIME, &mut check.longest_job),
         ("hold_after_cancel", OWNERSHIP_TIME, &mut settings.hold_after_cancel),
     ] {
         let given = section.read(key, |setting| setting.parsed(|text| values::microseconds(text, bounds)))?;

@@ -29,6 +29,8 @@ use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
+use crate::retention::ownership::live::LiveJob;
+use crate::retention::ownership::sighting::Sighting;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
 use connection::Connection;
@@ -194,16 +196,16 @@ impl DatabaseRegistry {
         load::load(connection, self.place.statements(), scope, false, now).await
     }
 
-    async fn read_live_jobs(&self, connection: &mut Connection) -> sqlx::Result<Option<Vec<JobId>>> {
+    async fn read_live_jobs(&self, connection: &mut Connection) -> sqlx::Result<Option<Vec<LiveJob>>> {
         let statements = self.place.statements();
         if connection.read(statements.has_job_table, &[], load::some).await?.is_empty() {
             return Ok(None);
         }
-        connection.read(statements.live_jobs, &[], load::only_job).await.map(Some)
+        connection.read(statements.live_jobs, &[], load::live_job).await.map(Some)
     }
 
     /// `None` where nobody keeps a list.
-    async fn job_list(&self) -> Result<Option<Vec<JobId>>> {
+    async fn job_list(&self) -> Result<Option<Vec<LiveJob>>> {
         let doing = "read the jobs that are at work";
         let mut connection = self.begin(false, doing).await?;
         let jobs = self.read_live_jobs(&mut connection).await;
@@ -214,8 +216,12 @@ impl DatabaseRegistry {
     }
 }
 
+fn ids_of(live: &[LiveJob]) -> Vec<JobId> {
+    live.iter().map(|live| live.job).collect()
+}
+
 fn scope_of_check(inventory: &Inventory) -> Scope<'_> {
-    Scope { check: Some(inventory), live: inventory.live_jobs.clone(), ..Scope::default() }
+    Scope { check: Some(inventory), live: ids_of(&inventory.live_jobs), ..Scope::default() }
 }
 
 #[async_trait]
@@ -242,7 +248,7 @@ impl Registry for DatabaseRegistry {
         self.change("record what happened", &Scope::of(events), now, apply).await
     }
 
-    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+    async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         self.job_list().await.map(Option::unwrap_or_default)
     }
 
@@ -291,22 +297,15 @@ impl Registry for DatabaseRegistry {
 
     async fn decide_again(
         &self,
-        dataset: &OwnedName,
-        last_change: Option<i64>,
-        live_jobs: &[JobId],
+        sighting: &Sighting,
+        live_jobs: &[LiveJob],
         settings: &Settings,
         adopts: &Adopts,
         now: i64,
     ) -> Result<Decision> {
-        let scope = Scope { running: true, live: live_jobs.to_vec(), ..Scope::dataset(dataset) };
+        let scope = Scope { running: true, live: ids_of(live_jobs), ..Scope::dataset(&sighting.name) };
         let decide = |loaded: &mut Loaded| {
-            for job in live_jobs {
-                loaded.ledger.job_is_live(*job, now);
-            }
-            if let Some(seen) = loaded.ledger.datasets.get_mut(dataset) {
-                seen.last_change = seen.last_change.max(last_change);
-            }
-            loaded.ledger.decide(dataset, adopts(dataset), settings, now)
+            loaded.ledger.decide_again(sighting, live_jobs, adopts(&sighting.name), settings, now)
         };
         self.change("decide once more before a drop", &scope, now, decide).await
     }

@@ -8,13 +8,15 @@ use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::problem::{Problem, Result};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
-use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
+use crate::retention::ownership::live::LiveJob;
+use crate::retention::ownership::sighting::Sighting;
+use crate::retention::ownership::{Ledger, Mark, OwnedName};
 
 /// A registry whose contents the test holds as well.
 #[derive(Clone, Default)]
 pub struct Memory {
     ledger: Arc<Mutex<Ledger>>,
-    live: Arc<Mutex<Vec<JobId>>>,
+    live: Arc<Mutex<Vec<LiveJob>>>,
     clock: Arc<Mutex<i64>>,
     runner: Arc<Mutex<Option<String>>>,
 }
@@ -26,8 +28,8 @@ impl Memory {
     }
 
     /// Sets what an orchestrator would list as being at work.
-    pub fn set_live_jobs(&self, jobs: Vec<JobId>) {
-        *held(&self.live) = jobs;
+    pub fn set_live_jobs<J: Into<LiveJob>>(&self, jobs: Vec<J>) {
+        *held(&self.live) = jobs.into_iter().map(Into::into).collect();
     }
 
     /// Changes the ledger, as another process would.
@@ -40,7 +42,8 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One check on a ledger: what every registry does between loading and writing.
+/// One check on a ledger: what every registry does between loading and writing. More rows without a dataset
+/// than the cap allows wait for the next check.
 pub fn check_ledger(
     ledger: &mut Ledger,
     inventory: &Inventory,
@@ -48,17 +51,24 @@ pub fn check_ledger(
     adopts: &Adopts,
     now: i64,
 ) -> std::result::Result<Checked, Implausible> {
-    ledger.observe(inventory, settings, now)?;
-    let mut names: Vec<OwnedName> = inventory.datasets.iter().map(|(name, _)| name.clone()).collect();
+    let too_old = ledger.observe(inventory, settings, now)?;
+    let mut names: Vec<OwnedName> = inventory.datasets.iter().map(|sighting| sighting.name.clone()).collect();
     names.extend(ledger.rows.keys().cloned());
     names.sort_unstable();
     names.dedup();
+    let mut may_forget = settings.cap(ledger.rows.len());
     let decide = |name: OwnedName| {
-        let decision = ledger.decide(&name, adopts(&name), settings, now);
+        let mut decision = ledger.decide(&name, adopts(&name), settings, now);
+        if decision == Decision::Forget {
+            match may_forget.checked_sub(1) {
+                Some(left) => may_forget = left,
+                None => decision = Decision::Absent,
+            }
+        }
         ledger.settle(&name, &decision, now);
         (name, decision)
     };
-    Ok(Checked { decisions: names.into_iter().map(decide).collect() })
+    Ok(Checked { decisions: names.into_iter().map(decide).collect(), too_old })
 }
 
 /// Whether the row of a dataset is still the one that was seen.
@@ -79,7 +89,7 @@ impl Registry for Memory {
         Ok(events.iter().map(|event| ledger.apply(event, now)).collect())
     }
 
-    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+    async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         Ok(held(&self.live).clone())
     }
 
@@ -116,21 +126,13 @@ impl Registry for Memory {
 
     async fn decide_again(
         &self,
-        dataset: &OwnedName,
-        last_change: Option<i64>,
-        live_jobs: &[JobId],
+        sighting: &Sighting,
+        live_jobs: &[LiveJob],
         settings: &Settings,
         adopts: &Adopts,
         now: i64,
     ) -> Result<Decision> {
-        let mut ledger = held(&self.ledger);
-        for job in live_jobs {
-            ledger.job_is_live(*job, now);
-        }
-        if let Some(seen) = ledger.datasets.get_mut(dataset) {
-            seen.last_change = seen.last_change.max(last_change);
-        }
-        Ok(ledger.decide(dataset, adopts(dataset), settings, now))
+        Ok(held(&self.ledger).decide_again(sighting, live_jobs, adopts(&sighting.name), settings, now))
     }
 
     async fn dropped(&self, dataset: &OwnedName, row: &SeenRow) -> Result<bool> {

@@ -18,6 +18,8 @@ pub mod claims;
 pub mod event;
 #[cfg(test)]
 mod interleavings;
+pub mod live;
+pub mod sighting;
 #[cfg(test)]
 mod tests;
 
@@ -43,11 +45,16 @@ pub struct Ledger {
     pub tombstones: BTreeMap<JobId, i64>,
     /// Pins with their end; `None` lasts until a person removes it.
     pub holds: BTreeMap<OwnedName, Option<i64>>,
+    /// When the last complete check began; 1970 before the first.
+    pub checked_at: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenJob {
+    /// The earliest that it can have written.
     pub first_seen: i64,
+    /// The latest that it can have begun: its age counts from here.
+    pub age_from: i64,
     /// By a result, a deletion or the stated maximum age; never because its row is missing.
     pub ended: Option<i64>,
 }
@@ -55,8 +62,10 @@ pub struct SeenJob {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenDataset {
     pub first_seen: i64,
-    /// The last write that the store can show.
+    /// The last write that the store has shown, or the look that found a change.
     pub last_change: Option<i64>,
+    /// What the store said of its writes at the last look (`sighting.rs`).
+    pub change_token: Option<String>,
     /// The first of the complete checks in a row that did not find it.
     pub absent_since: Option<i64>,
 }
@@ -85,11 +94,6 @@ impl Mark {
 }
 
 impl Ledger {
-    /// A job is at work.
-    pub fn job_is_live(&mut self, job: JobId, now: i64) {
-        self.jobs.entry(job).or_insert(SeenJob { first_seen: now, ended: None });
-    }
-
     /// The job reported success with this dataset: a claim, whatever mark the dataset had.
     pub fn succeeded(&mut self, job: JobId, dataset: &OwnedName, now: i64) {
         self.end(job, now);
@@ -179,7 +183,7 @@ impl Ledger {
     }
 
     fn end(&mut self, job: JobId, now: i64) {
-        let seen = self.jobs.entry(job).or_insert(SeenJob { first_seen: now, ended: None });
+        let seen = self.jobs.entry(job).or_insert(SeenJob { first_seen: now, age_from: now, ended: None });
         seen.ended.get_or_insert(now);
     }
 

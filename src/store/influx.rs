@@ -1,25 +1,23 @@
 //! InfluxDB 1.x: every result in a database of its own, which goes whole.
 //!
 //! Three calls over HTTP are all there is to it: ask for names and write counters, drop, ask again. What
-//! the server cannot show, when a database was last written, is told as the latest instant that is
-//! possible (`last_write.rs`). Invariant: no statement holds a name that is not quoted, no answer counts
+//! the server cannot show, when a database was last written, its write counters replace
+//! (`change_token.rs`). Invariant: no statement holds a name that is not quoted, no answer counts
 //! that is not whole, and `_internal` and what the configuration lists are never named in a drop.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::config::StoreConfig;
 use crate::problem::Result;
 use crate::retention::ownership::OwnedName;
-
-use super::owned::changes::Changes;
 
 use self::client::Client;
 use self::turn::Turn;
 
 mod age;
 mod answer;
+mod change_token;
 mod client;
-mod last_write;
 mod name;
 mod owned;
 mod snapshot;
@@ -31,7 +29,6 @@ const INTERNAL: &str = "_internal";
 pub struct InfluxDb {
     client: Arc<Client>,
     never: Vec<String>,
-    changes: Mutex<Changes>,
     turn: Arc<Turn>,
 }
 
@@ -40,7 +37,6 @@ impl InfluxDb {
         Ok(Self {
             client: Arc::new(Client::new(config)?),
             never: config.never.clone(),
-            changes: Mutex::default(),
             turn: Arc::new(Turn::new(config.influx.drop_pause)),
         })
     }
@@ -52,9 +48,5 @@ impl InfluxDb {
 
     fn may_touch(&self, name: &OwnedName) -> bool {
         name.0 != INTERNAL && !self.never.contains(&name.0)
-    }
-
-    fn with_changes<T>(&self, work: impl FnOnce(&mut Changes) -> T) -> T {
-        work(&mut self.changes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

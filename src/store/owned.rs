@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use crate::problem::Result;
 use crate::retention::ownership::OwnedName;
+use crate::retention::ownership::sighting::Sighting;
 
-pub mod changes;
 pub mod memory;
 
 /// A dataset as the store shows it.
@@ -17,8 +17,18 @@ pub struct ListedDataset {
     pub name: OwnedName,
     /// The last write that the store can show, microseconds since 1970 UTC.
     pub last_change: Option<i64>,
+    /// Of a store that keeps no times: the same as long as nobody can have written, whoever asks. What the
+    /// store forgets (a restart, a reset of its counters) makes it another one.
+    pub change_token: Option<String>,
     /// Where the store can tell.
     pub bytes: Option<u64>,
+}
+
+impl ListedDataset {
+    pub fn sighting(&self) -> Sighting {
+        let Self { name, last_change, change_token, .. } = self.clone();
+        Sighting { name, last_change, change_token }
+    }
 }
 
 #[async_trait]

@@ -5,15 +5,12 @@
 //! that the configuration names. Invariant: nothing outside of the schema goes with it but the chunks of
 //! its own hypertables.
 
-use std::sync::{Mutex, PoisonError};
-
 use async_trait::async_trait;
 
 use crate::config::{ExecutionSettings, StoreConfig};
 use crate::problem::Result;
 use crate::retention::ownership::OwnedName;
 
-use super::owned::changes::Changes;
 use super::owned::{DropTrouble, ListedDataset, OwnedStore};
 use super::postgres::Server;
 use super::postgres::idle::Idle;
@@ -28,7 +25,6 @@ pub struct Schemas {
     idle: Idle,
     never: Vec<String>,
     execution: ExecutionSettings,
-    changes: Mutex<Changes>,
 }
 
 impl Schemas {
@@ -39,7 +35,6 @@ impl Schemas {
             server,
             never: config.never.clone(),
             execution: config.execution,
-            changes: Mutex::default(),
         })
     }
 
@@ -70,8 +65,7 @@ impl OwnedStore for Schemas {
         let mut snapshot =
             self.server.within(self.server.limits().work, "read what is in the database", asking).await?;
         snapshot.schemas.retain(|name| self.may_touch(name));
-        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(snapshot.listed(&mut changes))
+        Ok(snapshot.listed())
     }
 
     async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>> {

@@ -20,8 +20,7 @@ use crate::report::{Report, Verdict, verdict};
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::StoreIdentity;
 use crate::retention::ownership::check::{Implausible, Inventory};
-use crate::retention::ownership::event::Event;
-use crate::retention::ownership::{JobId, Ledger, OwnedName};
+use crate::retention::ownership::{Ledger, OwnedName};
 use crate::state::{NewRun, RunId};
 use crate::store::owned::{ListedDataset, OwnedStore};
 
@@ -65,7 +64,6 @@ struct Looked {
     checked: Checked,
     /// As it is after the check.
     ledger: Ledger,
-    live_jobs: Vec<JobId>,
 }
 
 impl OwnedPass {
@@ -107,8 +105,12 @@ impl OwnedPass {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
                 let ledger = self.registry.ledger().await?;
-                let looked = Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs };
-                report.warnings.extend(found::warnings(&looked.ledger, &self.settings));
+                let looked = Looked { datasets, checked, ledger };
+                report.warnings.extend(found::warnings(
+                    &looked.ledger,
+                    looked.datasets.len(),
+                    &self.settings,
+                ));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
                     owned.add_due(due);
@@ -147,19 +149,11 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        report.warnings.extend(found::warnings(&looked.ledger, &self.settings));
+        report.warnings.extend(found::warnings(&looked.ledger, looked.datasets.len(), &self.settings));
         let due = self.fill(owned, &looked, report.started_at);
-        worked.trouble = self.end_old_jobs(owned, &looked.ledger, report.started_at).await.err();
-        if worked.trouble.is_none() {
-            let going = due::Going {
-                pass: self,
-                journal,
-                run,
-                since: report.started_at,
-                live_jobs: looked.live_jobs,
-            };
-            worked.trouble = going.drop_all(lock, &due, report, owned).await.err();
-        }
+        owned.jobs_too_old = looked.checked.too_old.iter().map(|job| job.0).collect();
+        let going = due::Going { pass: self, journal, run };
+        worked.trouble = going.drop_all(lock, &due, report, owned).await.err();
         worked
     }
 
@@ -167,36 +161,21 @@ impl OwnedPass {
     /// seen at work or as a claimant, never as neither.
     async fn look(&self, now: i64) -> Result<std::result::Result<Looked, Implausible>> {
         let (datasets, inventory) = self.gather().await?;
-        self.introduce(&inventory.live_jobs, now).await?;
         let checked = self.registry.check(&inventory, &self.settings.check, &*self.adopts(), now).await?;
         let checked = match checked {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
         let ledger = self.registry.ledger().await?;
-        Ok(Ok(Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs }))
-    }
-
-    /// A job that a list shows for the first time began earlier, and may have written by then.
-    async fn introduce(&self, live: &[JobId], now: i64) -> Result<()> {
-        if live.is_empty() {
-            return Ok(());
-        }
-        let ledger = self.registry.ledger().await?;
-        let new = live.iter().filter(|job| !ledger.jobs.contains_key(job));
-        let new: Vec<Event> = new.map(|job| Event::JobIsLive(*job)).collect();
-        if !new.is_empty() {
-            let since = found::earliest_start(&ledger, self.settings.longest_job, now);
-            self.registry.record(&new, since).await?;
-        }
-        Ok(())
+        Ok(Ok(Looked { datasets, checked, ledger }))
     }
 
     async fn gather(&self) -> Result<(Vec<ListedDataset>, Inventory)> {
         let datasets = self.store.list().await?;
         let live_jobs = self.registry.live_jobs().await?;
-        let listed = datasets.iter().map(|dataset| (dataset.name.clone(), dataset.last_change)).collect();
-        Ok((datasets, Inventory { complete: true, datasets: listed, live_jobs }))
+        let listed = datasets.iter().map(ListedDataset::sighting).collect();
+        let read_by = self.registry.now().await?;
+        Ok((datasets, Inventory { complete: true, datasets: listed, live_jobs, read_by }))
     }
 
     /// Sorts every dataset into its group; what is due comes back, oldest mark first, without what the cap leaves.
@@ -211,18 +190,6 @@ impl OwnedPass {
         }
         owned.sort();
         due
-    }
-
-    /// A list that is never tidied must not keep data for ever.
-    async fn end_old_jobs(&self, owned: &mut OwnedReport, ledger: &Ledger, now: i64) -> Result<()> {
-        let old = found::jobs_too_old(ledger, self.settings.longest_job, now);
-        if old.is_empty() {
-            return Ok(());
-        }
-        let events: Vec<_> = old.iter().map(|job| Event::Failed(*job)).collect();
-        self.registry.record(&events, now).await?;
-        owned.jobs_too_old = old.into_iter().map(|job| job.0).collect();
-        Ok(())
     }
 
     pub fn adopts(&self) -> Box<dyn Fn(&OwnedName) -> bool + Send + Sync> {
@@ -303,7 +270,7 @@ fn implausible(why: &Implausible) -> Refusal {
         ),
         Implausible::Empty { registered } => (
             format!("the store lists nothing, and {registered} datasets are registered"),
-            "look whether this is the right server and whether its data folder is mounted; nothing is concluded from an empty list",
+            "look whether this is the right server and whether its data folder is mounted; if everything really is gone, say so once with `timesweep run --apply --accept-empty`",
         ),
         Implausible::SuddenLoss { missing, allowed } => (
             format!("{missing} registered datasets are missing at once, and {allowed} may be"),

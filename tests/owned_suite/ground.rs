@@ -33,6 +33,9 @@ pub trait Ground: Send + Sync {
     /// The same store behind a proxy; nothing where there is no network in between.
     async fn behind_proxy(&self) -> Option<(Arc<dyn OwnedStore>, TcpProxy)>;
 
+    /// The same store for somebody who knows nothing of it yet.
+    fn another_process(&self) -> Arc<dyn OwnedStore>;
+
     /// A store of this kind where nobody answers.
     async fn unreachable(&self) -> Arc<dyn OwnedStore>;
 }

@@ -45,6 +45,10 @@ impl Ground for InMemory {
         None
     }
 
+    fn another_process(&self) -> Arc<dyn OwnedStore> {
+        self.store()
+    }
+
     async fn unreachable(&self) -> Arc<dyn OwnedStore> {
         let store = Memory::default();
         store.next_lists([ListTrouble::Unreachable]);

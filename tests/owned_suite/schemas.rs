@@ -80,6 +80,10 @@ impl Ground for OnSchemas {
         Some((open(&self.database, &url, ""), proxy))
     }
 
+    fn another_process(&self) -> Arc<dyn OwnedStore> {
+        self.with("")
+    }
+
     async fn unreachable(&self) -> Arc<dyn OwnedStore> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -136,6 +140,27 @@ async fn a_schema_that_is_read_stays_until_it_is_free() {
     assert!(our_names(&ground).await.is_empty());
     let left = "SELECT count(*) FROM _timescaledb_catalog.hypertable";
     assert_eq!(ground.database.number(left).await, 0, "the extension forgot it as well");
+}
+
+#[tokio::test]
+async fn a_table_without_a_row_and_counters_that_are_reset_are_changes() {
+    let ground = OnSchemas::new().await;
+    let name = named(&ground, "a");
+    let token = async || ground.store().look(&name).await.expect("a look").expect("it is there").change_token;
+    let mut seen = std::collections::HashSet::new();
+    for statement in [
+        "CREATE SCHEMA t_a",
+        "CREATE TABLE t_a.plain (id int)",
+        "CREATE TABLE t_a.other (id int)",
+        "TRUNCATE t_a.plain",
+        "SELECT pg_stat_reset()",
+        "SELECT pg_stat_reset_single_table_counters('t_a.plain'::regclass)",
+        "DROP TABLE t_a.other",
+    ] {
+        ground.database.run(statement).await;
+        assert!(seen.insert(token().await.expect("a token")), "{statement}");
+    }
+    assert!(seen.contains(&token().await.expect("a token")), "nothing has happened since");
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ use fastrand::Rng;
 use timesweep::registry::Registry;
 use timesweep::registry::memory::Memory;
 use timesweep::retention::ownership::OwnedName;
-use timesweep::retention::ownership::check::Inventory;
+use timesweep::retention::ownership::check::{Inventory, Settings};
 use timesweep::retention::ownership::event::Event;
+use timesweep::retention::ownership::live::LiveJob;
+use timesweep::retention::ownership::sighting::Sighting;
 
 use super::world::{HOUR, Place, SETTINGS, START, derived, id, name};
 
@@ -93,20 +95,38 @@ impl Both {
         let mut datasets = Vec::new();
         for text in NAMES {
             if self.random.u8(..4) > 0 {
-                let at = self.now - self.random.i64(0..40 * HOUR);
-                datasets.push((name(text), self.random.bool().then_some(at)));
+                datasets.push(self.sighting(name(text)));
             }
         }
-        let live_jobs = (1..=5).filter(|_| self.random.u8(..5) == 0).map(id).collect();
-        Inventory { complete: self.random.u8(..8) > 0, datasets, live_jobs }
+        if self.random.u8(..10) == 0 {
+            datasets.clear();
+        }
+        let live_jobs = (1..=5).filter(|_| self.random.u8(..5) == 0).collect::<Vec<_>>();
+        let live_jobs = live_jobs.into_iter().map(|number| self.live_job(number)).collect();
+        let read_by = self.now + self.random.i64(-HOUR..=HOUR);
+        Inventory { complete: self.random.u8(..8) > 0, datasets, live_jobs, read_by }
+    }
+
+    /// With an instant, a token, both or neither.
+    fn sighting(&mut self, name: OwnedName) -> Sighting {
+        let at = self.now - self.random.i64(0..40 * HOUR);
+        let token = self.random.choice(["0:1", "0:2", "1:1 '\"{}$1"]).map(str::to_owned);
+        let last_change = self.random.bool().then_some(at);
+        Sighting { name, last_change, change_token: token.filter(|_| self.random.u8(..4) > 0) }
+    }
+
+    fn live_job(&mut self, number: u128) -> LiveJob {
+        let since = self.now - self.random.i64(-HOUR..60 * HOUR);
+        LiveJob { job: id(number), since: self.random.bool().then_some(since) }
     }
 
     async fn check(&mut self) {
         let inventory = self.inventory();
         self.told(format!("check {inventory:?}"));
         let adopts = |name: &OwnedName| name.0 != "b";
-        let checked = self.database.check(&inventory, &SETTINGS, &adopts, self.now).await.expect("check");
-        let model = self.memory.check(&inventory, &SETTINGS, &adopts, self.now).await.expect("check");
+        let settings = Settings { accept_empty: self.random.bool(), longest_job: 30 * HOUR, ..SETTINGS };
+        let checked = self.database.check(&inventory, &settings, &adopts, self.now).await.expect("check");
+        let model = self.memory.check(&inventory, &settings, &adopts, self.now).await.expect("check");
         assert_eq!(checked, model, "{:#?}", self.steps);
     }
 
@@ -140,12 +160,11 @@ impl Both {
     }
 
     async fn decide_again(&mut self) {
-        let (dataset, live) = (self.any_name(), [id(self.random.u128(1..=5))]);
-        self.told(format!("decide {dataset:?} with {live:?}"));
-        let written = self.random.bool().then_some(self.now - HOUR);
-        let again =
-            self.database.decide_again(&dataset, written, &live, &SETTINGS, &|_| true, self.now).await;
-        let model = self.memory.decide_again(&dataset, written, &live, &SETTINGS, &|_| true, self.now).await;
+        let (dataset, job) = (self.any_name(), self.random.u128(1..=5));
+        let (written, live) = (self.sighting(dataset), [self.live_job(job)]);
+        self.told(format!("decide {written:?} with {live:?}"));
+        let again = self.database.decide_again(&written, &live, &SETTINGS, &|_| true, self.now).await;
+        let model = self.memory.decide_again(&written, &live, &SETTINGS, &|_| true, self.now).await;
         assert_eq!(again.expect("decide"), model.expect("decide"), "{:#?}", self.steps);
     }
 

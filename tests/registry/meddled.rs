@@ -9,11 +9,11 @@ use std::sync::Arc;
 use fastrand::Rng;
 use timesweep::registry::Registry;
 use timesweep::retention::ownership::OwnedName;
-use timesweep::retention::ownership::check::{Decision, Inventory};
+use timesweep::retention::ownership::check::Decision;
 use timesweep::retention::ownership::event::Event;
 use uuid::Uuid;
 
-use super::world::{HOUR, Place, SETTINGS, START, derived, id, name};
+use super::world::{HOUR, Place, SETTINGS, START, derived, id, inventory_of, name};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
@@ -109,9 +109,8 @@ impl Meddled {
     }
 
     async fn check(&mut self) {
-        let all = NAMES.iter().map(|text| (name(text), Some(START)));
-        let datasets = all.filter(|_| self.random.u8(..6) > 0).collect();
-        let inventory = Inventory { complete: true, datasets, live_jobs: Vec::new() };
+        let all = NAMES.iter().map(|text| name(text));
+        let inventory = inventory_of(all.filter(|_| self.random.u8(..6) > 0));
         self.steps.push(format!("check {inventory:?}"));
         let adopts = |_: &OwnedName| true;
         let checked = self.registry.check(&inventory, &SETTINGS, &adopts, self.now).await;

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 use timesweep::config::RegistrySettings;
 use timesweep::registry::{self, Registry};
 use timesweep::retention::ownership::check::{Inventory, Settings};
+use timesweep::retention::ownership::sighting::Sighting;
 use timesweep::retention::ownership::{JobId, Ledger, OwnedName};
 use uuid::Uuid;
 
@@ -19,8 +20,10 @@ pub const SETTINGS: Settings = Settings {
     check_interval: HOUR,
     grace: 10 * HOUR,
     registration_lifetime: 20 * HOUR,
+    longest_job: 720 * HOUR,
     cap_share: 6_000,
     cap_count: 3,
+    accept_empty: false,
 };
 
 /// esdl_id, job_id, deactivated_at in microseconds.
@@ -119,9 +122,14 @@ pub fn name(text: &str) -> OwnedName {
     OwnedName(text.into())
 }
 
+/// These, last written at the start of everything, with nobody at work.
+pub fn inventory_of(names: impl Iterator<Item = OwnedName>) -> Inventory {
+    let sighting = |name| Sighting { name, last_change: Some(START), change_token: None };
+    Inventory { complete: true, datasets: names.map(sighting).collect(), live_jobs: Vec::new(), read_by: 0 }
+}
+
 pub fn listed(names: &[&str]) -> Inventory {
-    let datasets = names.iter().map(|text| (name(text), Some(START))).collect();
-    Inventory { complete: true, datasets, live_jobs: Vec::new() }
+    inventory_of(names.iter().map(|text| name(text)))
 }
 
 /// What the table has to hold for a ledger: the face that other programs see.

@@ -10,7 +10,7 @@ fn ownership_has_the_platforms_times_and_careful_limits_by_default() {
     let settings = with_store("[ownership]").ownership.expect("ownership");
     assert_eq!(settings, OwnershipSettings::of_store(StoreName("main".into())));
     assert_eq!((settings.check.cap_share, settings.check.cap_count), (2_500, 5));
-    assert_eq!(settings.longest_job, 720 * HOUR);
+    assert_eq!(settings.check.longest_job, 720 * HOUR);
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn every_setting_of_ownership_is_read() {
     assert_eq!(settings.check_interval(), Duration::from_mins(10));
     assert_eq!((settings.check.grace, settings.check.registration_lifetime), (HOUR, 168 * HOUR));
     assert_eq!((settings.check.cap_share, settings.check.cap_count), (1_250, 9));
-    assert_eq!((settings.longest_job, settings.hold_after_cancel), (72 * HOUR, 48 * HOUR));
+    assert_eq!((settings.check.longest_job, settings.hold_after_cancel), (72 * HOUR, 48 * HOUR));
     assert_eq!(settings.adopt, Adopt::Pattern("job_*".into()));
 }
 

@@ -106,11 +106,11 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
     changes.jobs = new(
         &before.jobs,
         &after.jobs,
-        |job, seen| json!({"job": job.0, "first_seen": seen.first_seen, "ended": seen.ended}),
+        |job, seen| json!({"job": job.0, "first_seen": seen.first_seen, "age_from": seen.age_from, "ended": seen.ended}),
     );
     changes.datasets = new(&before.datasets, &after.datasets, |name, seen| {
         json!({"dataset": name.0, "first_seen": seen.first_seen, "last_change": seen.last_change,
-               "absent_since": seen.absent_since})
+               "change_token": seen.change_token, "absent_since": seen.absent_since})
     });
     changes.datasets_gone = gone(&before.datasets, &after.datasets, |name| json!(name.0));
     changes.holds = new(&before.holds, &after.holds, |name, until| {

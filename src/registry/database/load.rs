@@ -20,12 +20,8 @@ use crate::retention::ownership::claims::Claims;
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 
-use read::{claim, deleted, hold, ids, kept_row, last_check, seen_dataset, seen_job, start, their_row};
-pub(super) use read::{only_job, some};
-
-/// By how much the clock of an orchestrator and that of a store may differ: a job is taken to have started
-/// so much earlier.
-const CLOCKS_APART: i64 = 5 * 60 * 1_000_000;
+use read::{claim, deleted, hold, kept_row, last_check, seen_dataset, seen_job, their_row};
+pub(super) use read::{live_job, some};
 
 /// What a unit of work needs to know.
 #[derive(Debug, Default)]
@@ -139,6 +135,7 @@ pub(super) async fn load(
     let mut loaded = Loaded { now, whole: scope.whole || scope.check.is_some(), ..Loaded::default() };
     let last = connection.read(statements.last_check, &[], last_check).await?;
     loaded.check = last.first().copied().unwrap_or_default();
+    loaded.ledger.checked_at = loaded.check.at;
     if scope.whole {
         load_whole(connection, statements, &mut loaded).await?;
     } else if let Some(inventory) = scope.check {
@@ -147,7 +144,6 @@ pub(super) async fn load(
         slice::load(connection, statements, scope, lock, &mut loaded).await?;
     }
     loaded.remember();
-    loaded.learn_starts(connection, statements, &scope.live).await?;
     loaded.take_in();
     Ok(loaded)
 }
@@ -228,6 +224,7 @@ impl Loaded {
             datasets: self.ledger.datasets.clone(),
             tombstones: self.ledger.tombstones.clone(),
             holds: self.ledger.holds.clone(),
+            checked_at: self.ledger.checked_at,
         };
     }
 
@@ -236,26 +233,6 @@ impl Loaded {
         let claims =
             |name| self.ledger.claims.of(name).iter().map(move |claim| (OwnedName::clone(name), *claim));
         names.flat_map(claims).collect()
-    }
-
-    /// A job that a list shows for the first time has been at work since it was registered there, not since
-    /// we looked: it may have written before.
-    async fn learn_starts(
-        &mut self,
-        connection: &mut Connection,
-        statements: &'static Statements,
-        live: &[JobId],
-    ) -> sqlx::Result<()> {
-        let unknown: BTreeSet<JobId> =
-            live.iter().copied().filter(|job| !self.ledger.jobs.contains_key(job)).collect();
-        if unknown.is_empty() || connection.read(statements.has_job_table, &[], some).await?.is_empty() {
-            return Ok(());
-        }
-        for (job, start) in connection.read(statements.starts_of, &[&ids(unknown)], start).await? {
-            let start = start.unwrap_or(self.now).min(self.now);
-            self.ledger.job_is_live(job, start.saturating_sub(CLOCKS_APART));
-        }
-        Ok(())
     }
 
     fn take_in(&mut self) {

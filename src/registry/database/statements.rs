@@ -39,11 +39,11 @@ pub(super) struct Statements {
     /// Of jobs that claimed a dataset which has a row.
     pub deleted_with_rows: &'static str,
     pub deleted_of: &'static str,
-    /// job, first seen, ended
+    /// job, first seen, age from, ended
     pub all_jobs: &'static str,
     pub jobs_of: &'static str,
     pub running_jobs: &'static str,
-    /// dataset, first seen, last change, absent since
+    /// dataset, first seen, last change, change token, absent since
     pub all_datasets: &'static str,
     pub datasets_of: &'static str,
     /// dataset, until, reason
@@ -53,9 +53,8 @@ pub(super) struct Statements {
     pub last_check: &'static str,
     /// Tables called `job`.
     pub has_job_table: &'static str,
-    pub live_jobs: &'static str,
     /// job, registered
-    pub starts_of: &'static str,
+    pub live_jobs: &'static str,
 
     pub add_claims: &'static str,
     pub put_deleted: &'static str,

@@ -25,9 +25,11 @@ CREATE TABLE timesweep_deleted_job (
     adopted boolean NOT NULL
 );
 
+-- first_seen: it can have written since; age_from: it began no later.
 CREATE TABLE timesweep_seen_job (
     job        uuid PRIMARY KEY,
     first_seen bigint NOT NULL,
+    age_from   bigint NOT NULL,
     ended      bigint
 );
 CREATE INDEX timesweep_running_job ON timesweep_seen_job (job) WHERE ended IS NULL;
@@ -36,6 +38,7 @@ CREATE TABLE timesweep_seen_dataset (
     dataset      text PRIMARY KEY,
     first_seen   bigint NOT NULL,
     last_change  bigint,
+    change_token text,
     absent_since bigint
 );
 

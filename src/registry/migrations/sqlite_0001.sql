@@ -29,6 +29,7 @@ CREATE TABLE timesweep_deleted_job (
 CREATE TABLE timesweep_seen_job (
     job        TEXT PRIMARY KEY,
     first_seen INTEGER NOT NULL,
+    age_from   INTEGER NOT NULL,
     ended      INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX timesweep_running_job ON timesweep_seen_job (job) WHERE ended IS NULL;
@@ -37,6 +38,7 @@ CREATE TABLE timesweep_seen_dataset (
     dataset      TEXT PRIMARY KEY,
     first_seen   INTEGER NOT NULL,
     last_change  INTEGER,
+    change_token TEXT,
     absent_since INTEGER
 ) STRICT, WITHOUT ROWID;
 

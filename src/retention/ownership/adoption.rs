@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::adopt::{FoundRow, MARKED_BEFORE, MARKED_BY_OTHERS, WITHOUT_JOB};
 use super::check::{Decision, Inventory, Settings, Wait};
+use super::sighting::Sighting;
 use super::{JobId, Ledger, OwnedName};
 
 const HOUR: i64 = 3_600_000_000;
@@ -11,8 +12,10 @@ const SETTINGS: Settings = Settings {
     check_interval: HOUR,
     grace: 48 * HOUR,
     registration_lifetime: 48 * HOUR,
+    longest_job: 720 * HOUR,
     cap_share: 2_500,
     cap_count: 5,
+    accept_empty: false,
 };
 
 fn job(number: u128) -> JobId {
@@ -33,8 +36,8 @@ fn take_in(ledger: &mut Ledger, row: &FoundRow) -> Option<&'static str> {
 }
 
 fn check(ledger: &mut Ledger, now: i64) -> Decision {
-    let datasets = vec![(name(), Some(HOUR))];
-    let inventory = Inventory { complete: true, datasets, live_jobs: Vec::new() };
+    let datasets = vec![Sighting { name: name(), last_change: Some(HOUR), change_token: None }];
+    let inventory = Inventory { complete: true, datasets, live_jobs: Vec::new(), read_by: now };
     ledger.observe(&inventory, &SETTINGS, now).expect("a plausible inventory");
     let decision = ledger.decide(&name(), true, &SETTINGS, now);
     ledger.settle(&name(), &decision, now);

@@ -6,7 +6,9 @@
 
 use std::collections::HashSet;
 
-use super::{JobId, Ledger, Mark, OwnedName, Row, SeenDataset, SeenJob};
+use super::live::LiveJob;
+use super::sighting::Sighting;
+use super::{JobId, Ledger, Mark, OwnedName, Row};
 
 /// How long to wait for what. Microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,10 +16,14 @@ pub struct Settings {
     pub check_interval: i64,
     pub grace: i64,
     pub registration_lifetime: i64,
+    /// A job that was at work for longer has ended.
+    pub longest_job: i64,
     /// In hundredths of a percent of the registered datasets …
     pub cap_share: u64,
     /// … or so many, whichever is more.
     pub cap_count: usize,
+    /// A person has looked: an empty list is true.
+    pub accept_empty: bool,
 }
 
 /// What the store lists, and who is at work.
@@ -25,15 +31,16 @@ pub struct Settings {
 pub struct Inventory {
     /// False where anything could not be read.
     pub complete: bool,
-    /// Every dataset with the last write that the store can show.
-    pub datasets: Vec<(OwnedName, Option<i64>)>,
-    pub live_jobs: Vec<JobId>,
+    pub datasets: Vec<Sighting>,
+    pub live_jobs: Vec<LiveJob>,
+    /// All of it was read by then; a check whose `now` is later counts from that.
+    pub read_by: i64,
 }
 
 impl Inventory {
     /// There may be a hundred thousand, so nobody searches the list for each.
     fn names(&self) -> HashSet<&OwnedName> {
-        self.datasets.iter().map(|(name, _)| name).collect()
+        self.datasets.iter().map(|sighting| &sighting.name).collect()
     }
 }
 
@@ -83,35 +90,36 @@ pub enum Implausible {
 }
 
 impl Ledger {
-    /// Takes the inventory in. Who is listed as live lives; who is not listed has not ended by that.
+    /// Takes the inventory in; answers with the jobs that have ended by their age. Who is listed as live
+    /// lives; who is not listed has not ended by that.
     pub fn observe(
         &mut self,
         inventory: &Inventory,
         settings: &Settings,
         now: i64,
-    ) -> Result<(), Implausible> {
+    ) -> Result<Vec<JobId>, Implausible> {
         self.refuse_implausible(inventory, settings)?;
-        for job in &inventory.live_jobs {
-            self.jobs.entry(*job).or_insert(SeenJob { first_seen: now, ended: None });
+        for live in &inventory.live_jobs {
+            self.job_is_live(*live, now);
         }
-        for (name, last_change) in &inventory.datasets {
-            let seen = SeenDataset { first_seen: now, last_change: None, absent_since: None };
-            let seen = self.datasets.entry(name.clone()).or_insert(seen);
-            if seen.absent_since.take().is_some() {
-                seen.first_seen = now;
-            }
-            seen.last_change = seen.last_change.max(*last_change);
-        }
-        let listed = inventory.names();
-        for name in self.rows.keys() {
-            let seen = SeenDataset { first_seen: now, last_change: None, absent_since: None };
-            let seen = self.datasets.entry(name.clone()).or_insert(seen);
-            if !listed.contains(name) {
-                seen.absent_since.get_or_insert(now);
-            }
-        }
+        let ended = self.end_old_jobs(settings.longest_job, now);
+        let read_by = inventory.read_by.max(now);
+        inventory.datasets.iter().for_each(|sighting| self.see(sighting, read_by));
+        self.miss_unlisted(inventory, settings, now);
         self.look_at_marks(now);
-        Ok(())
+        self.checked_at = now;
+        Ok(ended)
+    }
+
+    /// A job may register and write nothing, so a row that no check has found is no sign of a wrong server;
+    /// but a server that lists nothing at all proves nothing about it either.
+    fn miss_unlisted(&mut self, inventory: &Inventory, settings: &Settings, now: i64) {
+        let proves = settings.accept_empty || !inventory.datasets.is_empty();
+        let listed = inventory.names();
+        let missing = self.rows.keys().filter(|name| !listed.contains(name));
+        for name in missing.cloned().collect::<Vec<_>>() {
+            self.miss(&name, proves, now);
+        }
     }
 
     fn refuse_implausible(&self, inventory: &Inventory, settings: &Settings) -> Result<(), Implausible> {
@@ -124,7 +132,8 @@ impl Ledger {
             .filter(|name| self.datasets.get(*name).is_some_and(|seen| seen.absent_since.is_none()));
         let expected: Vec<&OwnedName> = expected.collect();
         if inventory.datasets.is_empty() && !expected.is_empty() {
-            return Err(Implausible::Empty { registered: expected.len() });
+            let empty = Implausible::Empty { registered: expected.len() };
+            return if settings.accept_empty { Ok(()) } else { Err(empty) };
         }
         let listed = inventory.names();
         let missing = expected.iter().filter(|name| !listed.contains(*name)).count();
@@ -172,9 +181,26 @@ impl Ledger {
         }
     }
 
+    /// Decides right before a drop, with what was read after the check.
+    pub fn decide_again(
+        &mut self,
+        sighting: &Sighting,
+        live_jobs: &[LiveJob],
+        adopted: bool,
+        settings: &Settings,
+        now: i64,
+    ) -> Decision {
+        for live in live_jobs {
+            self.job_is_live(*live, now);
+        }
+        self.see_again(sighting, now);
+        self.decide(&sighting.name, adopted, settings, now)
+    }
+
     fn decide_absent(&self, name: &OwnedName, row: Option<&Row>, settings: &Settings, now: i64) -> Decision {
         let Some(since) = self.datasets.get(name).and_then(|seen| seen.absent_since) else {
-            return Decision::Foreign;
+            // Registered, and no list has proved anything about it yet.
+            return if row.is_some() { Decision::Absent } else { Decision::Foreign };
         };
         let long = now.saturating_sub(since) > settings.registration_lifetime;
         if row.is_some() && long { Decision::Forget } else { Decision::Absent }
@@ -221,7 +247,8 @@ impl Ledger {
         match decision {
             Decision::Recover(_) | Decision::Mark => self.derive_row(name, now),
             Decision::Absent => {
-                if let Some(row) = self.rows.get_mut(name) {
+                let is_proved = self.datasets.contains_key(name);
+                if let Some(row) = self.rows.get_mut(name).filter(|_| is_proved) {
                     row.mark.get_or_insert_with(|| Mark::new(now));
                 }
             }

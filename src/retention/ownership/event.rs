@@ -44,7 +44,7 @@ impl Ledger {
     pub fn apply(&mut self, event: &Event, now: i64) -> Met {
         let known = self.knows(event);
         match event {
-            Event::JobIsLive(job) => self.job_is_live(*job, now),
+            Event::JobIsLive(job) => self.job_is_live((*job).into(), now),
             Event::Succeeded { job, dataset } => self.succeeded(*job, dataset, now),
             Event::SucceededWithAnUnknownDataset(job) => self.succeeded_with_an_unknown_dataset(*job, now),
             Event::Failed(job) => self.failed(*job, now),

@@ -3,6 +3,8 @@
 use uuid::Uuid;
 
 use super::check::{Decision, Implausible, Inventory, Settings, Wait};
+use super::live::LiveJob;
+use super::sighting::Sighting;
 use super::{JobId, Ledger, OwnedName};
 
 const HOUR: i64 = 3_600_000_000;
@@ -10,8 +12,10 @@ const SETTINGS: Settings = Settings {
     check_interval: HOUR,
     grace: 48 * HOUR,
     registration_lifetime: 48 * HOUR,
+    longest_job: 720 * HOUR,
     cap_share: 2_500,
     cap_count: 2,
+    accept_empty: false,
 };
 
 fn job(number: u128) -> JobId {
@@ -24,8 +28,10 @@ fn name(text: &str) -> OwnedName {
 
 /// A complete list of these, each last written at that instant, with nobody at work.
 fn listed(datasets: &[(&str, i64)]) -> Inventory {
-    let datasets = datasets.iter().map(|(text, at)| (name(text), Some(*at))).collect();
-    Inventory { complete: true, datasets, live_jobs: Vec::new() }
+    let sighting =
+        |(text, at): &(&str, i64)| Sighting { name: name(text), last_change: Some(*at), change_token: None };
+    let datasets = datasets.iter().map(sighting).collect();
+    Inventory { complete: true, datasets, live_jobs: Vec::new(), read_by: 0 }
 }
 
 /// One pass: what it decides about `e`.
@@ -35,6 +41,10 @@ fn check(ledger: &mut Ledger, inventory: &Inventory, now: i64) -> Decision {
     ledger.settle(&name("e"), &decision, now);
     ledger.announce();
     decision
+}
+
+fn since(number: u128, at: i64) -> LiveJob {
+    LiveJob { job: job(number), since: Some(at) }
 }
 
 fn mark(ledger: &Ledger) -> Option<i64> {
@@ -109,10 +119,10 @@ fn a_marked_dataset_waits_for_everything_it_has_to_wait_for() {
     unannounced.rows.get_mut(&name("e")).expect("a row").mark.as_mut().expect("a mark").announced = false;
     assert_eq!(check(&mut unannounced, &written, 60 * HOUR), Decision::Wait(Wait::NotAnnounced));
     let mut live = ledger.clone();
-    live.job_is_live(job(9), 3 * HOUR);
+    live.job_is_live(since(9, 3 * HOUR), 60 * HOUR);
     assert_eq!(check(&mut live, &written, 60 * HOUR), Decision::Wait(Wait::LiveJobs(vec![job(9)])));
     let mut later = ledger.clone();
-    later.job_is_live(job(9), 4 * HOUR);
+    later.job_is_live(since(9, 4 * HOUR), 60 * HOUR);
     assert_eq!(check(&mut later, &written, 60 * HOUR), Decision::Drop, "it cannot have written it");
     assert_eq!(check(&mut ledger, &written, 51 * HOUR + 1), Decision::Drop);
 }
@@ -121,8 +131,8 @@ fn a_marked_dataset_waits_for_everything_it_has_to_wait_for() {
 fn a_job_ends_by_what_it_says_and_never_by_missing_in_a_list() {
     let mut ledger = Ledger::default();
     let mut inventory = listed(&[("e", HOUR)]);
-    inventory.live_jobs.push(job(1));
-    ledger.job_is_live(job(1), 0);
+    inventory.live_jobs.push(job(1).into());
+    ledger.job_is_live(job(1).into(), 0);
     check(&mut ledger, &inventory, HOUR);
     inventory.live_jobs.clear();
     check(&mut ledger, &inventory, 60 * HOUR);
@@ -134,7 +144,7 @@ fn a_job_ends_by_what_it_says_and_never_by_missing_in_a_list() {
 #[test]
 fn a_success_with_an_unreadable_dataset_pins_what_that_job_may_have_written() {
     let mut ledger = Ledger::default();
-    ledger.job_is_live(job(1), 0);
+    ledger.job_is_live(job(1).into(), 0);
     check(&mut ledger, &listed(&[("e", HOUR)]), HOUR);
     ledger.succeeded_with_an_unknown_dataset(job(1), 2 * HOUR);
     check(&mut ledger, &listed(&[("e", HOUR)]), 60 * HOUR);
@@ -191,14 +201,98 @@ fn a_name_that_is_not_ours_is_never_marked_unless_it_was_claimed() {
 fn a_name_that_comes_back_is_new_data() {
     let mut ledger = Ledger::default();
     let mut there = listed(&[("e", 0), ("x", 0)]);
-    for (_, last_change) in &mut there.datasets {
+    for sighting in &mut there.datasets {
         // A store that shows no writes.
-        *last_change = None;
+        sighting.last_change = None;
     }
     check(&mut ledger, &there, HOUR);
     check(&mut ledger, &listed(&[("x", 0)]), 2 * HOUR);
-    ledger.job_is_live(job(1), 90 * HOUR);
+    ledger.job_is_live(job(1).into(), 90 * HOUR);
     check(&mut ledger, &there, 100 * HOUR);
     assert_eq!(check(&mut ledger, &there, 101 * HOUR), Decision::Wait(Wait::Grace(148 * HOUR)));
     assert_eq!(check(&mut ledger, &there, 149 * HOUR), Decision::Wait(Wait::LiveJobs(vec![job(1)])));
+}
+
+#[test]
+fn a_job_ends_by_its_age_and_no_younger_one_does() {
+    let mut ledger = Ledger::default();
+    let mut inventory = listed(&[("e", HOUR)]);
+    inventory.live_jobs = vec![job(1).into(), since(2, HOUR - 100 * HOUR)];
+    check(&mut ledger, &inventory, HOUR);
+    // The list forgets both, which proves nothing.
+    inventory.live_jobs.clear();
+    check(&mut ledger, &inventory, 60 * HOUR);
+    let mut at = |now: i64| check(&mut ledger, &inventory, now);
+    let both = Wait::LiveJobs(vec![job(1), job(2)]);
+    assert_eq!(at((720 - 99) * HOUR), Decision::Wait(both), "to the day, and 2 counts from when it began");
+    assert_eq!(at((720 - 99) * HOUR + 1), Decision::Wait(Wait::LiveJobs(vec![job(1)])));
+    assert_eq!(at(721 * HOUR), Decision::Wait(Wait::LiveJobs(vec![job(1)])), "seen at hour 1");
+    assert_eq!(at(721 * HOUR + 1), Decision::Drop);
+}
+
+#[test]
+fn a_live_job_counts_from_its_start_or_from_the_check_before() {
+    let mut ledger = Ledger::default();
+    let first_seen = |ledger: &Ledger, number| ledger.jobs[&job(number)].first_seen;
+    ledger.job_is_live(job(1).into(), HOUR);
+    assert_eq!(first_seen(&ledger, 1), 0, "no check would have seen it");
+    check(&mut ledger, &listed(&[("e", 0)]), 5 * HOUR);
+    let mut inventory = listed(&[("e", 0)]);
+    inventory.live_jobs = vec![job(2).into(), since(3, 6 * HOUR), since(4, 90 * HOUR)];
+    check(&mut ledger, &inventory, 9 * HOUR);
+    assert_eq!(first_seen(&ledger, 2), 5 * HOUR);
+    assert_eq!(first_seen(&ledger, 3), 6 * HOUR - HOUR / 12, "clocks differ");
+    assert_eq!(first_seen(&ledger, 4), 9 * HOUR, "nobody begins in the future");
+    let ages = [1, 2, 3, 4].map(|number| ledger.jobs[&job(number)].age_from / HOUR);
+    assert_eq!(ages, [1, 9, 6, 9], "an age counts from the latest");
+}
+
+#[test]
+fn what_was_written_while_a_check_read_counts_from_the_end_of_its_reading() {
+    let mut ledger = Ledger::default();
+    let mut inventory = listed(&[]);
+    inventory.datasets =
+        vec![Sighting { name: name("e"), last_change: None, change_token: Some("1".into()) }];
+    inventory.read_by = 2 * HOUR;
+    check(&mut ledger, &inventory, HOUR);
+    assert_eq!(ledger.epoch(&name("e")), Some(2 * HOUR));
+    inventory.datasets[0].change_token = Some("2".into());
+    inventory.read_by = 8 * HOUR;
+    check(&mut ledger, &inventory, 7 * HOUR);
+    assert_eq!(ledger.epoch(&name("e")), Some(8 * HOUR));
+}
+
+#[test]
+fn an_empty_list_proves_nothing_about_what_no_check_has_found() {
+    let mut ledger = Ledger::default();
+    ledger.succeeded(job(1), &name("e"), HOUR);
+    for hour in [2, 3, 500, 900] {
+        assert_eq!(check(&mut ledger, &listed(&[]), hour * HOUR), Decision::Absent);
+        assert_eq!(mark(&ledger), None, "at hour {hour}");
+    }
+    assert_eq!(check(&mut ledger, &listed(&[("e", 0)]), 901 * HOUR), Decision::Owned(job(1)));
+}
+
+#[test]
+fn a_registration_without_data_is_no_sign_of_anything_and_goes() {
+    let mut ledger = Ledger::default();
+    ledger.succeeded(job(1), &name("e"), HOUR);
+    assert_eq!(check(&mut ledger, &listed(&[("x", 0)]), 2 * HOUR), Decision::Absent);
+    assert_eq!(mark(&ledger), Some(2 * HOUR));
+    assert_eq!(check(&mut ledger, &listed(&[("x", 0)]), 51 * HOUR), Decision::Forget);
+}
+
+#[test]
+fn an_empty_store_is_believed_where_a_person_says_so() {
+    let mut ledger = Ledger::default();
+    ledger.succeeded(job(1), &name("e"), HOUR);
+    check(&mut ledger, &listed(&[("e", 0)]), HOUR);
+    let empty = listed(&[]);
+    let refused = Err(Implausible::Empty { registered: 1 });
+    assert_eq!(ledger.observe(&empty, &SETTINGS, 2 * HOUR), refused);
+    let accepting = Settings { accept_empty: true, ..SETTINGS };
+    ledger.observe(&empty, &accepting, 2 * HOUR).expect("a person has looked");
+    assert_eq!(ledger.decide(&name("e"), true, &SETTINGS, 2 * HOUR), Decision::Absent);
+    assert_eq!(check(&mut ledger, &empty, 51 * HOUR), Decision::Forget, "and nobody is asked again");
+    assert_eq!(check(&mut ledger, &listed(&[("e", 0)]), 60 * HOUR), Decision::Recover(job(1)));
 }

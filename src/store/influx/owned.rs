@@ -5,8 +5,8 @@
 
 use async_trait::async_trait;
 
+use super::change_token::change_token;
 use super::client::Trouble;
-use super::last_write::{self, Samples};
 use super::snapshot::{self, Snapshot};
 use super::{InfluxDb, name};
 use crate::problem::{Problem, Result};
@@ -22,12 +22,7 @@ impl OwnedStore for InfluxDb {
 
     async fn list(&self) -> Result<Vec<ListedDataset>> {
         let snapshot = snapshot::read(&self.client).await?;
-        let samples = if self.with_changes(|changes| last_write::wants_samples(changes, &snapshot)) {
-            last_write::samples(&self.client, snapshot.started).await
-        } else {
-            Samples::new()
-        };
-        Ok(self.listed(&snapshot, &samples))
+        Ok(self.listed(&snapshot))
     }
 
     async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>> {
@@ -49,29 +44,20 @@ impl OwnedStore for InfluxDb {
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
-        let answer = self.client.read(&["SHOW DIAGNOSTICS FOR 'config-monitor'"]).await?;
-        let keeps_samples = answer.iter().flatten().any(|table| {
-            let enabled = table.column("store-enabled").ok();
-            enabled.is_some_and(|column| table.values.iter().any(|row| row.get(column) == Some(&true.into())))
-        });
-        let advice = "the server keeps no statistics (`store-enabled` of [monitor]): each start of timesweep takes what was \
-             written since the server's start for written just now, and waits out the grace period anew";
-        Ok(if keeps_samples { Vec::new() } else { vec![advice.into()] })
+        Ok(Vec::new())
     }
 }
 
 impl InfluxDb {
-    fn listed(&self, snapshot: &Snapshot, samples: &Samples) -> Vec<ListedDataset> {
-        self.with_changes(|changes| {
-            last_write::learn(changes, snapshot, samples);
-            let ours = snapshot.databases.iter().filter(|name| self.may_touch(name));
-            ours.map(|name| ListedDataset {
-                name: name.clone(),
-                last_change: changes.last(name),
-                bytes: Some(bytes(snapshot, name)),
-            })
-            .collect()
-        })
+    fn listed(&self, snapshot: &Snapshot) -> Vec<ListedDataset> {
+        let ours = snapshot.databases.iter().filter(|name| self.may_touch(name));
+        let listed = ours.map(|name| ListedDataset {
+            name: name.clone(),
+            last_change: None,
+            change_token: Some(change_token(snapshot, name)),
+            bytes: Some(bytes(snapshot, name)),
+        });
+        listed.collect()
     }
 }
 

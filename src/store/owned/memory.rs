@@ -20,10 +20,19 @@ pub struct Memory {
 
 #[derive(Default)]
 struct Contents {
-    datasets: BTreeMap<OwnedName, Option<i64>>,
+    datasets: BTreeMap<OwnedName, Shown>,
+    /// As a server counts: how many writes since which start.
+    starts: u64,
     lists: VecDeque<ListTrouble>,
     drops: VecDeque<DropOutcome>,
     dropped: Vec<OwnedName>,
+}
+
+/// What the store tells of a dataset's writes.
+#[derive(Debug, Clone, Copy)]
+enum Shown {
+    At(i64),
+    Counted(u64),
 }
 
 /// What the next question for the list meets.
@@ -52,7 +61,44 @@ pub enum DropOutcome {
 impl Memory {
     /// A job writes now, at this instant (microseconds since 1970 UTC).
     pub fn write(&self, name: &OwnedName, at: i64) {
-        self.contents().datasets.insert(name.clone(), Some(at));
+        self.contents().datasets.insert(name.clone(), Shown::At(at));
+    }
+
+    /// A job writes, and the store keeps no time of it but counts.
+    pub fn count_write(&self, name: &OwnedName) {
+        let mut contents = self.contents();
+        let before = match contents.datasets.get(name) {
+            Some(Shown::Counted(before)) => *before,
+            _ => 0,
+        };
+        contents.datasets.insert(name.clone(), Shown::Counted(before + 1));
+    }
+
+    /// The counting begins anew.
+    pub fn restart(&self) {
+        let mut contents = self.contents();
+        contents.starts += 1;
+        for shown in contents.datasets.values_mut() {
+            if let Shown::Counted(count) = shown {
+                *count = 0;
+            }
+        }
+    }
+
+    /// Takes the place of another store that counted so far.
+    pub fn go_on_from(&self, starts: u64, counts: impl IntoIterator<Item = (OwnedName, u64)>) {
+        let mut contents = self.contents();
+        contents.starts = starts;
+        let counted = counts.into_iter().map(|(name, count)| (name, Shown::Counted(count)));
+        contents.datasets.extend(counted);
+    }
+
+    /// How many writes were counted, where they are.
+    pub fn counted(&self, name: &OwnedName) -> Option<u64> {
+        match self.contents().datasets.get(name) {
+            Some(Shown::Counted(count)) => Some(*count),
+            _ => None,
+        }
     }
 
     /// Somebody else drops it.
@@ -82,8 +128,14 @@ impl Memory {
     }
 }
 
-fn listed((name, last_change): (&OwnedName, &Option<i64>)) -> ListedDataset {
-    ListedDataset { name: name.clone(), last_change: *last_change, bytes: None }
+impl Contents {
+    fn listed(&self, name: &OwnedName, shown: Shown) -> ListedDataset {
+        let (last_change, change_token) = match shown {
+            Shown::At(at) => (Some(at), None),
+            Shown::Counted(count) => (None, Some(format!("{}:{count}", self.starts))),
+        };
+        ListedDataset { name: name.clone(), last_change, change_token, bytes: None }
+    }
 }
 
 #[async_trait]
@@ -95,7 +147,7 @@ impl OwnedStore for Memory {
     async fn list(&self) -> Result<Vec<ListedDataset>> {
         let mut contents = self.contents();
         let trouble = contents.lists.pop_front().unwrap_or(ListTrouble::Works);
-        let all = contents.datasets.iter().map(listed);
+        let all = contents.datasets.iter().map(|(name, shown)| contents.listed(name, *shown));
         match trouble {
             ListTrouble::Works => Ok(all.collect()),
             ListTrouble::Unreachable => Err(Problem::unreachable("the store in memory is out of reach")),
@@ -105,7 +157,8 @@ impl OwnedStore for Memory {
     }
 
     async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>> {
-        Ok(self.contents().datasets.get_key_value(name).map(listed))
+        let contents = self.contents();
+        Ok(contents.datasets.get(name).map(|shown| contents.listed(name, *shown)))
     }
 
     async fn drop_dataset(&self, name: &OwnedName) -> std::result::Result<(), DropTrouble> {

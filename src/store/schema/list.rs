@@ -1,9 +1,9 @@
 //! Every schema that may hold owned data, with the write counters of its tables and its bytes, in one
 //! snapshot and three queries, however many there are.
 //!
-//! PostgreSQL keeps no time of a last write, only counters, so the latest possible instant is told
-//! (`owned/changes.rs`); of what this process sees for the first time that is now. Invariant: counters that
-//! the server does not keep make the list an error, never a dataset look untouched.
+//! PostgreSQL keeps no time of a last write, only counters, so each schema has a token of them, and of every
+//! moment since which they count. Invariant: counters that the server does not keep make the list an
+//! error, and counters that it lost make another token: no dataset looks untouched for that.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,6 @@ use sqlx::postgres::{PgConnection, PgRow};
 use crate::problem::{Problem, Result};
 use crate::retention::ownership::OwnedName;
 use crate::store::owned::ListedDataset;
-use crate::store::owned::changes::{Changes, Counter, Look};
 use crate::store::postgres::{begin_snapshot, column, read_failed, rollback};
 
 /// Of a schema `n`: the server's own, everybody's, and those that extensions made or live in.
@@ -24,40 +23,43 @@ pub const RESERVED: &str = "(pg_catalog.left(n.nspname, 3) = 'pg_' OR pg_catalog
      OR EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_namespace'::regclass \
        AND d.objid = n.oid AND d.deptype = 'e'))";
 
-/// Counters begin anew with the server and when somebody resets them.
+/// Since when the counters count: of this database, and of the whole server, which forgets all of them when it
+/// recovers from a crash and then begins that one anew as well. A standby that takes over counts for itself.
 const SERVER: &str = "SELECT pg_catalog.current_setting('track_counts')::boolean AS counts, \
-     (extract(epoch FROM greatest(pg_catalog.pg_postmaster_start_time(), \
-       pg_catalog.pg_stat_get_db_stat_reset_time(d.oid))) * 1000000)::bigint AS epoch \
+     pg_catalog.format('started %s reset %s recovered %s', \
+       extract(epoch FROM pg_catalog.pg_postmaster_start_time()), \
+       coalesce(extract(epoch FROM pg_catalog.pg_stat_get_db_stat_reset_time(d.oid))::text, 'never'), \
+       coalesce(extract(epoch FROM pg_catalog.pg_stat_get_bgwriter_stat_reset_time())::text, 'never')) AS since \
      FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
-
-const NOW: &str = "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::bigint AS now";
 
 const IDENTITY: &str = "SELECT pg_catalog.format('schemas of database %s (%s) of cluster %s', d.datname, d.oid, \
        (SELECT system_identifier FROM pg_catalog.pg_control_system())) AS identity \
      FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()";
 
 pub struct Snapshot {
-    epoch: i64,
-    now: i64,
+    since: String,
     pub schemas: Vec<OwnedName>,
-    counters: HashMap<OwnedName, Vec<Counter>>,
+    counters: HashMap<OwnedName, String>,
     /// `None` where a lock was in the way of measuring.
     bytes: Option<HashMap<OwnedName, u64>>,
 }
 
 impl Snapshot {
-    pub fn listed(mut self, changes: &mut Changes) -> Vec<ListedDataset> {
-        let counters = self.schemas.iter().map(|name| (name, self.counters.remove(name).unwrap_or_default()));
-        let look = Look { epoch: self.epoch, now: self.now, counters: counters.collect() };
-        changes.learn(&look, |_| self.now);
+    pub fn listed(self) -> Vec<ListedDataset> {
         let bytes =
             |name: &OwnedName| self.bytes.as_ref().map(|bytes| bytes.get(name).copied().unwrap_or_default());
         let listed = self.schemas.iter().map(|name| ListedDataset {
             name: name.clone(),
-            last_change: changes.last(name),
+            last_change: None,
+            change_token: Some(self.token(name)),
             bytes: bytes(name),
         });
         listed.collect()
+    }
+
+    fn token(&self, name: &OwnedName) -> String {
+        let counters = self.counters.get(name).map_or("no tables", String::as_str);
+        format!("{} {counters}", self.since)
     }
 }
 
@@ -83,12 +85,11 @@ async fn read_in_snapshot(connection: &mut PgConnection) -> Result<Snapshot> {
         )
         .hint("set track_counts = on"));
     }
-    let epoch = column(server, "epoch")?;
+    let since = column(server, "since")?;
     let schemas = names(&rows(connection, schemas_statement()).await?)?;
     let counters = counters(&rows(connection, counters_statement()).await?)?;
-    let now = column(&rows(connection, NOW.into()).await?[0], "now")?;
     let bytes = sizes(connection).await?;
-    Ok(Snapshot { epoch, now, schemas, counters, bytes })
+    Ok(Snapshot { since, schemas, counters, bytes })
 }
 
 fn schemas_statement() -> String {
@@ -108,11 +109,14 @@ fn tree() -> String {
     )
 }
 
+/// One text for each schema: every relation with its file and its count.
 fn counters_statement() -> String {
     format!(
-        "{} SELECT schema, relation::bigint AS relation, pg_catalog.pg_stat_get_tuples_inserted(relation) \
-           + pg_catalog.pg_stat_get_tuples_updated(relation) + pg_catalog.pg_stat_get_tuples_deleted(relation) AS writes \
-         FROM tree",
+        "{} SELECT t.schema, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(\
+             pg_catalog.concat_ws(':', t.relation, c.relfilenode, \
+               pg_catalog.pg_stat_get_tuples_inserted(t.relation), pg_catalog.pg_stat_get_tuples_updated(t.relation), \
+               pg_catalog.pg_stat_get_tuples_deleted(t.relation)), ' ' ORDER BY t.relation), 'UTF8')), 'hex') AS counters \
+         FROM tree t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.relation GROUP BY t.schema",
         tree()
     )
 }
@@ -134,14 +138,9 @@ fn names(rows: &[PgRow]) -> Result<Vec<OwnedName>> {
     rows.iter().map(|row| column(row, "schema").map(OwnedName)).collect()
 }
 
-fn counters(rows: &[PgRow]) -> Result<HashMap<OwnedName, Vec<Counter>>> {
-    let mut counters: HashMap<OwnedName, Vec<Counter>> = HashMap::new();
-    for row in rows {
-        let number = |name| column::<i64>(row, name).map(i64::cast_unsigned);
-        let counter = Counter { piece: number("relation")?, writes: number("writes")? };
-        counters.entry(OwnedName(column(row, "schema")?)).or_default().push(counter);
-    }
-    Ok(counters)
+fn counters(rows: &[PgRow]) -> Result<HashMap<OwnedName, String>> {
+    let counters = |row: &PgRow| Ok((OwnedName(column(row, "schema")?), column(row, "counters")?));
+    rows.iter().map(counters).collect()
 }
 
 /// Measuring opens every table, and nobody should wait for the list because somebody rewrites one.

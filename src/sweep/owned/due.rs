@@ -10,9 +10,9 @@ use crate::registry::{RunnerLock, SeenRow};
 use crate::report::Report;
 use crate::report::owned::{DatasetItem, DatasetLine, DatasetOutcome, OwnedReport, Standing};
 use crate::retention::model::ByteCount;
+use crate::retention::ownership::OwnedName;
 use crate::retention::ownership::check::Decision;
-use crate::retention::ownership::event::Event;
-use crate::retention::ownership::{JobId, OwnedName};
+use crate::retention::ownership::sighting::Sighting;
 use crate::state::{DatasetIntent, IntentId, Outcome, RunId};
 use crate::store::owned::DropTrouble;
 
@@ -23,8 +23,10 @@ use super::{Journal, OwnedPass, found};
 pub struct Due {
     pub name: OwnedName,
     pub marked_at: i64,
-    /// As the list had it.
+    /// As far as anybody knows.
     pub last_change: Option<i64>,
+    /// As the list had it.
+    pub sighting: Option<Sighting>,
     pub bytes: Option<ByteCount>,
     /// Why it goes, for people.
     pub why: String,
@@ -55,16 +57,12 @@ pub(super) struct Going<'a> {
     pub pass: &'a OwnedPass,
     pub journal: &'a dyn Journal,
     pub run: RunId,
-    /// When the pass began, by the registry's clock.
-    pub since: i64,
-    /// Whom this pass has seen at work.
-    pub live_jobs: Vec<JobId>,
 }
 
 impl Going<'_> {
     /// An error ends the pass; every dataset has its item all the same.
     pub(super) async fn drop_all(
-        mut self,
+        self,
         lock: &mut dyn RunnerLock,
         due: &[Due],
         report: &mut Report,
@@ -89,11 +87,9 @@ impl Going<'_> {
         trouble.map_or(Ok(()), Err)
     }
 
-    async fn go(&mut self, due: &Due, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
-        let live_jobs = &mut self.live_jobs;
-        let attempt =
-            Attempt { pass: self.pass, journal: self.journal, run: self.run, since: self.since, due };
-        attempt.go(live_jobs, warnings).await
+    async fn go(&self, due: &Due, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
+        let attempt = Attempt { pass: self.pass, journal: self.journal, run: self.run, due };
+        attempt.go(warnings).await
     }
 }
 
@@ -109,7 +105,6 @@ struct Attempt<'a> {
     pass: &'a OwnedPass,
     journal: &'a dyn Journal,
     run: RunId,
-    since: i64,
     due: &'a Due,
 }
 
@@ -122,11 +117,7 @@ enum Second {
 
 impl Attempt<'_> {
     /// What became of it, and what stops the pass.
-    async fn go(
-        &self,
-        known_live: &mut Vec<JobId>,
-        warnings: &mut Vec<String>,
-    ) -> (DatasetOutcome, Option<Problem>) {
+    async fn go(&self, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
         let not_tried = |why: &str| DatasetOutcome::NotTried { why: why.into() };
         let row = match self.pass.registry.marked_row(&self.due.name).await {
             Ok(Some(row)) => row,
@@ -137,7 +128,7 @@ impl Attempt<'_> {
             Ok(intent) => intent,
             Err(problem) => return (not_tried("its intent is not in the journal"), Some(problem)),
         };
-        match self.look_again(&row, known_live).await {
+        match self.look_again(&row).await {
             Ok(Second::StillDue) => self.drop_it(intent, &row, warnings).await,
             Ok(Second::Gone) => self.close(intent, Outcome::Gone, DatasetOutcome::Gone).await,
             Ok(Second::Kept(why)) => {
@@ -165,36 +156,23 @@ impl Attempt<'_> {
     }
 
     /// In the order of the check: the store, who is at work, the ledger, and last of all the row.
-    async fn look_again(&self, row: &SeenRow, known_live: &mut Vec<JobId>) -> Result<Second> {
+    async fn look_again(&self, row: &SeenRow) -> Result<Second> {
         let (pass, name) = (self.pass, &self.due.name);
         let Some(seen) = pass.store.look(name).await? else { return Ok(Second::Gone) };
         let live = pass.registry.live_jobs().await?;
-        self.introduce(&live, known_live).await?;
         let now = pass.registry.now().await?;
-        let settings = &pass.settings.check;
-        let decision =
-            pass.registry.decide_again(name, seen.last_change, &live, settings, &*pass.adopts(), now).await?;
+        let (sighting, settings) = (seen.sighting(), &pass.settings.check);
+        let decision = pass.registry.decide_again(&sighting, &live, settings, &*pass.adopts(), now).await?;
         if decision != Decision::Drop {
             return Ok(Second::Kept(found::sentence(&decision)));
         }
-        if seen.last_change != self.due.last_change {
+        if Some(sighting) != self.due.sighting {
             return Ok(Second::Kept("it was written to since it was listed".into()));
         }
         match pass.registry.marked_row(name).await? {
             Some(now) if now == *row => Ok(Second::StillDue),
             _ => Ok(Second::Kept("its row has changed".into())),
         }
-    }
-
-    /// Who has come since the check may have written since.
-    async fn introduce(&self, live: &[JobId], known: &mut Vec<JobId>) -> Result<()> {
-        let new: Vec<JobId> = live.iter().filter(|job| !known.contains(job)).copied().collect();
-        if !new.is_empty() {
-            let events: Vec<Event> = new.iter().map(|job| Event::JobIsLive(*job)).collect();
-            self.pass.registry.record(&events, self.since).await?;
-            known.extend(new);
-        }
-        Ok(())
     }
 
     async fn drop_it(

@@ -6,7 +6,7 @@ use crate::report::table::minute;
 use crate::retention::model::ByteCount;
 use crate::retention::ownership::check::{Decision, Wait};
 use crate::retention::ownership::claims::Claim;
-use crate::retention::ownership::{Ledger, OwnedName};
+use crate::retention::ownership::{Ledger, OwnedName, SeenDataset};
 use crate::state::{DatasetHistory, Outcome};
 use crate::store::owned::ListedDataset;
 
@@ -20,7 +20,7 @@ impl OwnedPass {
         let seen = datasets.iter().find(|dataset| dataset.name == *name);
         let previewed = self.registry.preview(&inventory, &self.settings.check, &*self.adopts(), now).await?;
         let ledger = self.registry.ledger().await?;
-        let mut steps = vec![listed(seen)];
+        let mut steps = vec![listed(seen, ledger.datasets.get(name))];
         steps.extend(self.ledger_steps(name, &ledger, now));
         steps.extend(history.iter().map(history_step));
         let decision = match &previewed {
@@ -96,13 +96,14 @@ impl OwnedPass {
     }
 }
 
-fn listed(seen: Option<&ListedDataset>) -> String {
+fn listed(seen: Option<&ListedDataset>, remembered: Option<&SeenDataset>) -> String {
     let Some(seen) = seen else { return "the store does not list it".into() };
     let size = seen.bytes.map(|bytes| format!(", {}", ByteCount(bytes))).unwrap_or_default();
-    match seen.last_change {
-        Some(at) => format!("the store lists it, last written {} UTC{size}", minute(at)),
-        None => format!("the store lists it, and does not say when it was written{size}"),
+    if let Some(at) = seen.last_change.max(remembered.and_then(|seen| seen.last_change)) {
+        return format!("the store lists it, last written {} UTC{size}", minute(at));
     }
+    let first = remembered.map(|seen| format!(" since it was seen first, {} UTC", minute(seen.first_seen)));
+    format!("the store lists it, and shows no write{}{size}", first.unwrap_or_default())
 }
 
 fn is_known(name: &OwnedName, ledger: &Ledger) -> bool {

@@ -35,7 +35,8 @@ pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec
             due.push(Due {
                 name: name.clone(),
                 marked_at: marked_at(name, &looked.ledger).unwrap_or(now),
-                last_change: listed.get(name).and_then(|dataset| dataset.last_change),
+                last_change: looked.ledger.datasets.get(name).and_then(|seen| seen.last_change),
+                sighting: listed.get(name).map(|dataset| dataset.sighting()),
                 bytes,
                 why: why_it_goes(name, &looked.ledger),
             });
@@ -137,23 +138,20 @@ pub(super) fn why_it_goes(name: &OwnedName, ledger: &Ledger) -> String {
     }
 }
 
-/// The earliest that a job can have begun which a list shows for the first time: after the last check, which
-/// would have seen it. Where nobody knows of one, half of the longest time of a job lies behind it.
-pub(super) fn earliest_start(ledger: &Ledger, longest: i64, now: i64) -> i64 {
-    let looked_at = ledger.rows.values().filter_map(|row| row.mark.as_ref()?.seen);
-    looked_at.map(|(_, last)| last).max().unwrap_or_else(|| now.saturating_sub(longest / 2))
-}
-
-pub(super) fn jobs_too_old(ledger: &Ledger, longest: i64, now: i64) -> Vec<JobId> {
-    let too_old = ledger
-        .jobs
-        .iter()
-        .filter(|(_, job)| job.ended.is_none() && now.saturating_sub(job.first_seen) > longest);
-    too_old.map(|(job, _)| *job).collect()
-}
-
 /// What every report has to say about the rules that are in force.
-pub fn warnings(ledger: &Ledger, settings: &OwnershipSettings) -> Vec<String> {
+pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings) -> Vec<String> {
+    let mut warnings = without_job_list(ledger, settings);
+    let never_found = ledger.rows.keys().filter(|name| !ledger.datasets.contains_key(*name)).count();
+    if listed == 0 && never_found > 0 {
+        warnings.push(format!(
+            "the store lists nothing, and {} no check has ever found there: is this the right server?",
+            counted(never_found, "registered dataset")
+        ));
+    }
+    warnings
+}
+
+fn without_job_list(ledger: &Ledger, settings: &OwnershipSettings) -> Vec<String> {
     // A job that was only ever heard of when it ended was on no list.
     let was_live = ledger.jobs.values().any(|job| job.ended != Some(job.first_seen));
     if was_live {

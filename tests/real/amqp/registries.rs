@@ -9,7 +9,9 @@ use timesweep::registry::memory::Memory;
 use timesweep::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use timesweep::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use timesweep::retention::ownership::event::{Event, Met};
-use timesweep::retention::ownership::{JobId, Ledger, OwnedName};
+use timesweep::retention::ownership::live::LiveJob;
+use timesweep::retention::ownership::sighting::Sighting;
+use timesweep::retention::ownership::{Ledger, OwnedName};
 use tokio::sync::Semaphore;
 
 pub struct Stubborn {
@@ -56,7 +58,7 @@ impl Registry for Stubborn {
         self.inner.ledger().await
     }
 
-    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+    async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         unreachable!("nobody who writes marks asks for this")
     }
 
@@ -90,9 +92,8 @@ impl Registry for Stubborn {
 
     async fn decide_again(
         &self,
-        _: &OwnedName,
-        _: Option<i64>,
-        _: &[JobId],
+        _: &Sighting,
+        _: &[LiveJob],
         _: &Settings,
         _: &Adopts,
         _: i64,

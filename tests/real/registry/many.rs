@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::super::support::TestDatabase;
-use super::world::{HOUR, Place, SETTINGS, START, id, name};
+use super::world::{HOUR, Place, SETTINGS, START, id, inventory_of, name};
 
 const MANY: u128 = 20_000;
 
@@ -75,8 +75,7 @@ fn names() -> Vec<OwnedName> {
 }
 
 fn inventory(names: &[OwnedName]) -> Inventory {
-    let datasets = names.iter().map(|name| (name.clone(), Some(START))).collect();
-    Inventory { complete: true, datasets, live_jobs: Vec::new() }
+    inventory_of(names.iter().cloned())
 }
 
 async fn check(registry: &dyn Registry, inventory: &Inventory, hour: i64) -> Vec<Decision> {

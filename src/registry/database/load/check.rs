@@ -27,7 +27,7 @@ pub(super) async fn load(
     let names = without_row(inventory, loaded);
     let mut jobs: BTreeSet<JobId> = loaded.changed.iter().filter_map(|their| their.row.job).collect();
     jobs.extend(vanished.iter().filter(|row| row.dataset.is_none()).filter_map(|row| row.job));
-    jobs.extend(&inventory.live_jobs);
+    jobs.extend(inventory.live_jobs.iter().map(|live| live.job));
     if !names.is_empty() {
         let found = connection.read(statements.claims_of, &[&list(&names)], claim).await?;
         jobs.extend(found.iter().map(|(_, claim)| claim.job));
@@ -43,7 +43,7 @@ pub(super) async fn load(
 
 /// What the store lists or others registered, and what we keep no row of.
 fn without_row<'a>(inventory: &'a Inventory, loaded: &'a Loaded) -> Vec<&'a str> {
-    let listed = inventory.datasets.iter().map(|(name, _)| name);
+    let listed = inventory.datasets.iter().map(|sighting| &sighting.name);
     let of_others = loaded.changed.iter().filter_map(|their| their.row.dataset.as_ref());
     let unknown = |name: &&OwnedName| !loaded.kept.contains_key(*name);
     listed.chain(of_others).filter(unknown).map(|name| name.0.as_str()).collect()

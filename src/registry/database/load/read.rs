@@ -8,6 +8,7 @@ use super::{KeptRow, LastCheck, TheirRow};
 use crate::registry::database::connection::Columns;
 use crate::retention::ownership::adopt::FoundRow;
 use crate::retention::ownership::claims::Claim;
+use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::{JobId, OwnedName, SeenDataset, SeenJob};
 
 /// A JSON list of ids.
@@ -50,8 +51,8 @@ pub(in crate::registry::database) fn some(_: &dyn Columns) -> sqlx::Result<()> {
     Ok(())
 }
 
-pub(in crate::registry::database) fn only_job(row: &dyn Columns) -> sqlx::Result<JobId> {
-    job(row, 0)
+pub(in crate::registry::database) fn live_job(row: &dyn Columns) -> sqlx::Result<LiveJob> {
+    Ok(LiveJob { job: job(row, 0)?, since: row.number(1)? })
 }
 
 pub(super) fn only_name(row: &dyn Columns) -> sqlx::Result<OwnedName> {
@@ -92,18 +93,18 @@ pub(super) fn deleted(row: &dyn Columns) -> sqlx::Result<(JobId, i64, bool)> {
 }
 
 pub(super) fn seen_job(row: &dyn Columns) -> sqlx::Result<(JobId, SeenJob)> {
-    Ok((job(row, 0)?, SeenJob { first_seen: number(row, 1)?, ended: row.number(2)? }))
-}
-
-pub(super) fn start(row: &dyn Columns) -> sqlx::Result<(JobId, Option<i64>)> {
-    Ok((job(row, 0)?, row.number(1)?))
+    Ok((
+        job(row, 0)?,
+        SeenJob { first_seen: number(row, 1)?, age_from: number(row, 2)?, ended: row.number(3)? },
+    ))
 }
 
 pub(super) fn seen_dataset(row: &dyn Columns) -> sqlx::Result<(OwnedName, SeenDataset)> {
     let seen = SeenDataset {
         first_seen: number(row, 1)?,
         last_change: row.number(2)?,
-        absent_since: row.number(3)?,
+        change_token: row.text(3)?,
+        absent_since: row.number(4)?,
     };
     Ok((name(row, 0)?, seen))
 }

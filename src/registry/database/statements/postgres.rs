@@ -97,25 +97,22 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
         "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job WHERE job = ",
         ids!("1")
     ),
-    all_jobs: "SELECT job::text, first_seen, ended FROM timesweep_seen_job",
-    jobs_of: concat!("SELECT job::text, first_seen, ended FROM timesweep_seen_job WHERE job = ", ids!("1")),
-    running_jobs: "SELECT job::text, first_seen, ended FROM timesweep_seen_job WHERE ended IS NULL",
-    all_datasets: "SELECT dataset, first_seen, last_change, absent_since FROM timesweep_seen_dataset",
+    all_jobs: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job",
+    jobs_of: concat!(
+        "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job WHERE job = ",
+        ids!("1")
+    ),
+    running_jobs: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job WHERE ended IS NULL",
+    all_datasets: "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset",
     datasets_of: concat!(
-        "SELECT dataset, first_seen, last_change, absent_since FROM timesweep_seen_dataset WHERE dataset = ",
+        "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset WHERE dataset = ",
         texts!("1")
     ),
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset = ", texts!("1")),
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1::bigint WHERE to_regclass('job') IS NOT NULL",
-    live_jobs: "SELECT job_id::text FROM job",
-    starts_of: concat!(
-        "SELECT job_id::text, ",
-        micros!("registered_at"),
-        " FROM job WHERE job_id = ",
-        ids!("1")
-    ),
+    live_jobs: concat!("SELECT job_id::text, ", micros!("registered_at"), " FROM job"),
 
     add_claims: "INSERT INTO timesweep_claim (dataset, job, at) \
         SELECT dataset, job, at FROM json_to_recordset($1::json) AS x (dataset text, job uuid, at bigint) \
@@ -124,15 +121,17 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
         SELECT job, at, adopted FROM json_to_recordset($1::json) AS x (job uuid, at bigint, adopted boolean) \
         ON CONFLICT (job) DO UPDATE SET at = excluded.at, adopted = excluded.adopted",
     remove_deleted: concat!("DELETE FROM timesweep_deleted_job WHERE job = ", ids!("1")),
-    put_jobs: "INSERT INTO timesweep_seen_job (job, first_seen, ended) \
-        SELECT job, first_seen, ended \
-        FROM json_to_recordset($1::json) AS x (job uuid, first_seen bigint, ended bigint) \
-        ON CONFLICT (job) DO UPDATE SET first_seen = excluded.first_seen, ended = excluded.ended",
-    put_datasets: "INSERT INTO timesweep_seen_dataset (dataset, first_seen, last_change, absent_since) \
-        SELECT dataset, first_seen, last_change, absent_since FROM json_to_recordset($1::json) \
-          AS x (dataset text, first_seen bigint, last_change bigint, absent_since bigint) \
+    put_jobs: "INSERT INTO timesweep_seen_job (job, first_seen, age_from, ended) \
+        SELECT job, first_seen, age_from, ended \
+        FROM json_to_recordset($1::json) AS x (job uuid, first_seen bigint, age_from bigint, ended bigint) \
+        ON CONFLICT (job) DO UPDATE SET first_seen = excluded.first_seen, \
+           age_from = excluded.age_from, ended = excluded.ended",
+    put_datasets: "INSERT INTO timesweep_seen_dataset (dataset, first_seen, last_change, change_token, absent_since) \
+        SELECT dataset, first_seen, last_change, change_token, absent_since FROM json_to_recordset($1::json) \
+          AS x (dataset text, first_seen bigint, last_change bigint, change_token text, absent_since bigint) \
         ON CONFLICT (dataset) DO UPDATE SET first_seen = excluded.first_seen, \
-          last_change = excluded.last_change, absent_since = excluded.absent_since",
+          last_change = excluded.last_change, change_token = excluded.change_token, \
+           absent_since = excluded.absent_since",
     remove_datasets: concat!("DELETE FROM timesweep_seen_dataset WHERE dataset = ", texts!("1")),
     put_holds: "INSERT INTO timesweep_hold (dataset, until, reason) \
         SELECT dataset, until, reason \

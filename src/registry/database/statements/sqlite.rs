@@ -61,20 +61,22 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
     deleted_with_rows: "SELECT job, at, adopted FROM timesweep_deleted_job \
         WHERE job IN (SELECT job FROM timesweep_claim WHERE dataset IN (SELECT dataset FROM timesweep_row))",
     deleted_of: concat!("SELECT job, at, adopted FROM timesweep_deleted_job WHERE job ", listed!("1")),
-    all_jobs: "SELECT job, first_seen, ended FROM timesweep_seen_job",
-    jobs_of: concat!("SELECT job, first_seen, ended FROM timesweep_seen_job WHERE job ", listed!("1")),
-    running_jobs: "SELECT job, first_seen, ended FROM timesweep_seen_job WHERE ended IS NULL",
-    all_datasets: "SELECT dataset, first_seen, last_change, absent_since FROM timesweep_seen_dataset",
+    all_jobs: "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job",
+    jobs_of: concat!(
+        "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job WHERE job ",
+        listed!("1")
+    ),
+    running_jobs: "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job WHERE ended IS NULL",
+    all_datasets: "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset",
     datasets_of: concat!(
-        "SELECT dataset, first_seen, last_change, absent_since FROM timesweep_seen_dataset WHERE dataset ",
+        "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset WHERE dataset ",
         listed!("1")
     ),
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset ", listed!("1")),
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'job'",
-    live_jobs: "SELECT job_id FROM job",
-    starts_of: concat!("SELECT job_id, registered_at FROM job WHERE job_id ", listed!("1")),
+    live_jobs: "SELECT job_id, registered_at FROM job",
 
     add_claims: concat!(
         "INSERT INTO timesweep_claim (dataset, job, at) ",
@@ -88,17 +90,20 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
     ),
     remove_deleted: concat!("DELETE FROM timesweep_deleted_job WHERE job ", listed!("1")),
     put_jobs: concat!(
-        "INSERT INTO timesweep_seen_job (job, first_seen, ended) ",
-        from_rows!("value ->> 'job', value ->> 'first_seen', value ->> 'ended'"),
-        "ON CONFLICT (job) DO UPDATE SET first_seen = excluded.first_seen, ended = excluded.ended"
+        "INSERT INTO timesweep_seen_job (job, first_seen, age_from, ended) ",
+        from_rows!("value ->> 'job', value ->> 'first_seen', value ->> 'age_from', value ->> 'ended'"),
+        "ON CONFLICT (job) DO UPDATE SET first_seen = excluded.first_seen, \
+           age_from = excluded.age_from, ended = excluded.ended"
     ),
     put_datasets: concat!(
-        "INSERT INTO timesweep_seen_dataset (dataset, first_seen, last_change, absent_since) ",
+        "INSERT INTO timesweep_seen_dataset (dataset, first_seen, last_change, change_token, absent_since) ",
         from_rows!(
-            "value ->> 'dataset', value ->> 'first_seen', value ->> 'last_change', value ->> 'absent_since'"
+            "value ->> 'dataset', value ->> 'first_seen', value ->> 'last_change', value ->> 'change_token', \
+             value ->> 'absent_since'"
         ),
         "ON CONFLICT (dataset) DO UPDATE SET first_seen = excluded.first_seen, \
-           last_change = excluded.last_change, absent_since = excluded.absent_since"
+           last_change = excluded.last_change, change_token = excluded.change_token, \
+           absent_since = excluded.absent_since"
     ),
     remove_datasets: concat!("DELETE FROM timesweep_seen_dataset WHERE dataset ", listed!("1")),
     put_holds: concat!(

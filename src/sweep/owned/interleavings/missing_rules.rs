@@ -9,14 +9,22 @@ const CHECK: Event = Event::Check(Fault::None);
 /// The same beginning is harmless with the rule, and leads somewhere bad without it.
 #[track_caller]
 fn is_missed(rule: Rule, beginning: &[Event], depth: usize, harm: &str) {
+    is_missed_in(&World::new(false, None), rule, beginning, depth, harm);
+}
+
+#[track_caller]
+fn is_missed_in(kind: &World, rule: Rule, beginning: &[Event], depth: usize, harm: &str) {
     let search = |without| -> Result<(), Found> {
-        let world = World::new(false, without).after(beginning);
+        let world = kind.clone().lacking(without).after(beginning);
         enumerate(&world, &mut beginning.to_vec(), depth, &mut Seen::default())
     };
     assert_eq!(search(None), Ok(()), "with every rule");
     let (history, why) = search(Some(rule)).expect_err("nobody missed the rule");
     assert_eq!(why, harm, "{history:?}");
 }
+
+/// Data that nobody owns. After the second check a job that begins began after it was found.
+const FAILED: &[Event] = &[Event::Start(0), Event::Write(0), Event::Fail(0), Event::Result(0)];
 
 const LOST: &str = "data of a job that succeeded was dropped";
 const KEPT: &str = "data that nobody owns is kept for ever";
@@ -58,9 +66,22 @@ fn without_the_epoch_rule_data_is_lost() {
 
 #[test]
 fn without_the_last_change_data_is_lost() {
-    let old = [Event::Start(0), Event::Write(0), Event::Fail(0), Event::Result(0), CHECK, Event::Start(1)];
+    let old = [FAILED, &[CHECK, CHECK, Event::Start(1)]].concat();
     let written_again = [&old[..], &[Event::Write(1), Event::Pause, CHECK, CHECK]].concat();
     is_missed(Rule::TheLastChangeCounts, &written_again, 2, LOST);
+}
+
+#[test]
+fn without_the_change_token_data_is_lost() {
+    let old = [FAILED, &[CHECK, CHECK, Event::Start(1)]].concat();
+    let counting = World::new(false, None).counting(true);
+    for between in
+        [&[Event::Write(1)][..], &[Event::Write(1), Event::Restart], &[Event::Restart, Event::Write(1)]]
+    {
+        // The first look after the write is long after it, and its grace begins there.
+        let written_again = [&old[..], between, &[Event::Pause, CHECK]].concat();
+        is_missed_in(&counting, Rule::TheLastChangeCounts, &written_again, 2, LOST);
+    }
 }
 
 #[test]

@@ -101,8 +101,8 @@ fn assert_found_nothing(found: Result<(), Found>) {
 
 fn every_order(depth: usize) -> Seen {
     let mut seen = Seen::default();
-    for by_list_only in [false, true] {
-        let world = World::new(by_list_only, None);
+    for (by_list_only, counts) in [(false, false), (true, false), (false, true), (true, true)] {
+        let world = World::new(by_list_only, None).counting(counts);
         assert_found_nothing(enumerate(&world, &mut Vec::new(), depth, &mut seen));
     }
     seen
@@ -111,8 +111,8 @@ fn every_order(depth: usize) -> Seen {
 /// A pass that drops is cut off at each step; then anything happens, and another replica goes on.
 fn every_stop(depth: usize) -> Seen {
     let mut seen = Seen::default();
-    for prefix in TO_A_DROP {
-        let due = World::new(false, None).after(prefix);
+    for (prefix, counts) in TO_A_DROP.into_iter().flat_map(|prefix| [(prefix, false), (prefix, true)]) {
+        let due = World::new(false, None).counting(counts).after(prefix);
         let mut whole = due.clone();
         whole.check(Fault::None, None);
         assert!(due.written.is_some() && whole.written.is_none(), "{prefix:?} leads to a drop");
@@ -132,7 +132,7 @@ fn every_stop(depth: usize) -> Seen {
 fn every_meeting(depth: usize) -> Seen {
     let mut seen = Seen::default();
     for (prefix, by_list_only) in TO_A_DROP.into_iter().flat_map(|prefix| [(prefix, false), (prefix, true)]) {
-        let due = World::new(by_list_only, None).after(prefix);
+        let due = World::new(by_list_only, None).counting(by_list_only).after(prefix);
         for (step, event) in (0..LONGEST_PASS).flat_map(|step| EVENTS.map(|event| (step, event))) {
             let comes = matches!(
                 event,
@@ -192,9 +192,13 @@ fn long_orders_around_the_pass_keep_what_is_owned_and_drop_what_is_not() {
     let mut random = fastrand::Rng::with_seed(11);
     for round in 0..2_000 {
         let length = random.usize(6..20);
-        let drawn = draw(&mut random, World::new(round % 2 == 0, None), length);
+        let drawn = draw(&mut random, kind(round), length);
         assert_found_nothing(drawn.map(|_| ()));
     }
+}
+
+fn kind(round: usize) -> World {
+    World::new(round.is_multiple_of(2), None).counting(round % 4 < 2)
 }
 
 /// Minutes; `dev/soak` runs it.
@@ -209,7 +213,7 @@ fn every_longer_order_around_the_ownership_pass() {
     let mut random = fastrand::Rng::with_seed(seed);
     for round in 0..200_000 {
         let length = random.usize(6..30);
-        let drawn = draw(&mut random, World::new(round % 2 == 0, None), length);
+        let drawn = draw(&mut random, kind(round), length);
         assert_found_nothing(drawn.map(|_| ()));
     }
 }

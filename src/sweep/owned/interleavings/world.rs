@@ -12,6 +12,7 @@ use crate::registry::memory::Memory as MemoryRegistry;
 use crate::retention::model::StoreName;
 use crate::retention::ownership::check::Settings;
 use crate::retention::ownership::event::Event as Happened;
+use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 use crate::store::owned::memory::{DropOutcome, ListTrouble, Memory as MemoryStore};
 use crate::sweep::owned::OwnedPass;
@@ -24,8 +25,10 @@ pub const CHECK: Settings = Settings {
     check_interval: 60 * MINUTE,
     grace: 240 * MINUTE,
     registration_lifetime: 2_400 * MINUTE,
+    longest_job: 20_000 * MINUTE,
     cap_share: 2_500,
     cap_count: 5,
+    accept_empty: false,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub enum Event {
     LoseRow,
     /// Longer than the grace goes by without anything.
     Pause,
+    /// The store forgets what it counted.
+    Restart,
     Check(Fault),
 }
 
@@ -59,7 +64,7 @@ pub enum Fault {
     StopsAt(usize),
 }
 
-pub const EVENTS: [Event; 21] = [
+pub const EVENTS: [Event; 22] = [
     Event::Start(0),
     Event::Start(1),
     Event::Write(0),
@@ -74,6 +79,7 @@ pub const EVENTS: [Event; 21] = [
     Event::Delete(1),
     Event::LoseRow,
     Event::Pause,
+    Event::Restart,
     Event::Check(Fault::None),
     Event::Check(Fault::Unreachable),
     Event::Check(Fault::ListsNothing),
@@ -111,6 +117,10 @@ pub struct World {
     pub now: i64,
     /// The store's only dataset, with its last write.
     pub written: Option<i64>,
+    /// The store keeps no times: it counts, since its last start.
+    pub counts: bool,
+    starts: u64,
+    writes: u64,
     /// Whose data was dropped although they had not been deleted by then.
     lost: BTreeSet<usize>,
     /// A pass took the row of an owned dataset away.
@@ -134,6 +144,15 @@ impl World {
         Self { by_list_only, without, ..Self::default() }
     }
 
+    /// The same with a store that keeps no times.
+    pub fn counting(self, counts: bool) -> Self {
+        Self { counts, ..self }
+    }
+
+    pub fn lacking(self, without: Option<Rule>) -> Self {
+        Self { without, ..self }
+    }
+
     pub fn after(mut self, events: &[Event]) -> Self {
         for event in events {
             self.happen(*event);
@@ -151,6 +170,7 @@ impl World {
             Event::Succeed(index) => running(index) && job(index).wrote,
             Event::Result(index) => job(index).end != End::Running,
             Event::LoseRow => self.ledger.rows.contains_key(&dataset()),
+            Event::Restart => self.counts && self.writes > 0,
             Event::Delete(_) | Event::Pause | Event::Check(_) => true,
         }
     }
@@ -160,8 +180,10 @@ impl World {
         match event {
             Event::Pause => self.now += CHECK.grace,
             Event::Check(fault) => self.check(fault, None),
+            Event::Restart => (self.starts, self.writes) = (self.starts + 1, 0),
             Event::Write(index) => {
                 self.written = Some(self.now);
+                self.writes += 1;
                 self.wrote(index);
             }
             Event::LoseRow => _ = self.ledger.rows.remove(&dataset()),
@@ -204,20 +226,19 @@ impl World {
                 self.jobs[index].deleted = true;
                 vec![Happened::Deleted(id(index))]
             }
-            Event::Write(_) | Event::LoseRow | Event::Pause | Event::Check(_) => vec![],
+            Event::Write(_) | Event::LoseRow | Event::Pause | Event::Restart | Event::Check(_) => vec![],
         }
     }
 
-    fn live(&self) -> Vec<JobId> {
+    fn live(&self) -> Vec<LiveJob> {
         let live = |job: &Job| job.started && !job.heard && !job.deleted;
-        (0..2).filter(|index| live(&self.jobs[*index])).map(id).collect()
+        (0..2).filter(|index| live(&self.jobs[*index])).map(|index| id(index).into()).collect()
     }
 
     /// A pass by this turn's replica, in the middle of which something may happen.
     pub fn check(&mut self, fault: Fault, meanwhile: Option<(usize, Event)>) {
         self.now += CHECK.check_interval;
-        let was_active =
-            self.is_active() && self.is_seen() && self.written.is_some() && fault != Fault::Omits;
+        let was_active = self.is_active() && self.written.is_some() && fault != Fault::Omits;
         let (registry, store) = self.parts(fault);
         let journal = MemoryJournal::with(self.journals[self.replica].clone());
         let steps = match (fault, meanwhile) {
@@ -240,8 +261,10 @@ impl World {
         memory.set_now(self.now);
         memory.set_live_jobs(self.live());
         let store = MemoryStore::default();
-        if let Some(at) = self.written {
-            store.write(&dataset(), at);
+        match self.written {
+            Some(_) if self.counts => store.go_on_from(self.starts, [(dataset(), self.writes)]),
+            Some(at) => store.write(&dataset(), at),
+            None => {}
         }
         match fault {
             Fault::None | Fault::StopsAt(_) => {}
@@ -277,13 +300,13 @@ impl World {
         let now = self.now;
         if let Event::Write(index) = event {
             self.wrote(index);
-            let store = store.clone();
+            let (store, counts) = (store.clone(), self.counts);
             return Steps::with_happening_at(
                 step,
-                Box::new(move |looks| {
-                    if looks == 0 {
-                        store.write(&dataset(), now);
-                    }
+                Box::new(move |looks| match looks {
+                    0 if counts => store.count_write(&dataset()),
+                    0 => store.write(&dataset(), now),
+                    _ => {}
                 }),
             );
         }
@@ -307,16 +330,12 @@ impl World {
             let lost = (0..2).filter(|index| self.jobs[*index].wrote && !self.jobs[*index].deleted);
             self.lost.extend(lost);
         }
+        self.writes = self.writes.max(store.counted(&dataset()).unwrap_or_default());
         if !store.holds_data_of(&dataset()) {
             self.written = None;
         } else if self.written.is_none() {
             self.written = Some(self.now);
         }
-    }
-
-    /// A check has seen it: only then does a list without it say anything.
-    fn is_seen(&self) -> bool {
-        self.ledger.datasets.get(&dataset()).is_some_and(|seen| seen.absent_since.is_none())
     }
 
     fn is_active(&self) -> bool {

@@ -10,7 +10,9 @@ use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings, Wait};
 use crate::retention::ownership::claims::Claim;
 use crate::retention::ownership::event::{Event, Met};
-use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
+use crate::retention::ownership::live::LiveJob;
+use crate::retention::ownership::sighting::Sighting;
+use crate::retention::ownership::{Ledger, Mark, OwnedName};
 
 /// A rule that keeps somebody's data, or lets nobody's go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +66,7 @@ impl Bent {
     fn prepare(&self, inventory: &Inventory) -> Inventory {
         let mut inventory = inventory.clone();
         if self.lacks(Rule::TheLastChangeCounts) {
-            inventory.datasets.iter_mut().for_each(|(_, last_change)| *last_change = None);
+            inventory.datasets.iter_mut().for_each(without_change);
         }
         if self.lacks(Rule::WhatWasClaimedIsRecovered) {
             self.memory.change(|ledger| {
@@ -110,7 +112,7 @@ impl Registry for Bent {
         Ok(self.memory.change(apply))
     }
 
-    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+    async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         self.memory.live_jobs().await
     }
 
@@ -125,7 +127,7 @@ impl Registry for Bent {
         let checked = self.memory.check(&inventory, settings, adopts, now).await?;
         Ok(checked.map(|checked| {
             let bend = |(name, decision)| (name, self.bend(decision));
-            Checked { decisions: checked.decisions.into_iter().map(bend).collect() }
+            Checked { decisions: checked.decisions.into_iter().map(bend).collect(), ..checked }
         }))
     }
 
@@ -149,16 +151,17 @@ impl Registry for Bent {
 
     async fn decide_again(
         &self,
-        dataset: &OwnedName,
-        last_change: Option<i64>,
-        live_jobs: &[JobId],
+        sighting: &Sighting,
+        live_jobs: &[LiveJob],
         settings: &Settings,
         adopts: &Adopts,
         now: i64,
     ) -> Result<Decision> {
-        let last_change = last_change.filter(|_| !self.lacks(Rule::TheLastChangeCounts));
-        let decision =
-            self.memory.decide_again(dataset, last_change, live_jobs, settings, adopts, now).await?;
+        let mut sighting = sighting.clone();
+        if self.lacks(Rule::TheLastChangeCounts) {
+            without_change(&mut sighting);
+        }
+        let decision = self.memory.decide_again(&sighting, live_jobs, settings, adopts, now).await?;
         Ok(self.bend(decision))
     }
 
@@ -190,6 +193,12 @@ impl Registry for Bent {
     async fn advice(&self) -> Result<Vec<String>> {
         self.memory.advice().await
     }
+}
+
+/// As if the store told nothing of its writes.
+fn without_change(sighting: &mut Sighting) {
+    sighting.last_change = None;
+    sighting.change_token = None;
 }
 
 /// Claims are only ever added, so the others are left out of a new set.

@@ -15,7 +15,9 @@ use crate::report::Report;
 use crate::report::past::PastRun;
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
-use crate::retention::ownership::{JobId, Ledger, OwnedName};
+use crate::retention::ownership::live::LiveJob;
+use crate::retention::ownership::sighting::Sighting;
+use crate::retention::ownership::{Ledger, OwnedName};
 use crate::state::{DatasetIntent, IntentId, NewRun, OpenDatasetIntent, Outcome, RunId};
 use crate::store::owned::{DropTrouble, ListedDataset, OwnedStore};
 use crate::sweep::owned::Journal;
@@ -146,7 +148,7 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
         self.1.around("record", self.0.record(events, now)).await
     }
 
-    async fn live_jobs(&self) -> Result<Vec<JobId>> {
+    async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         self.1.around("live_jobs", self.0.live_jobs()).await
     }
 
@@ -180,19 +182,13 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
 
     async fn decide_again(
         &self,
-        dataset: &OwnedName,
-        last_change: Option<i64>,
-        live_jobs: &[JobId],
+        sighting: &Sighting,
+        live_jobs: &[LiveJob],
         settings: &Settings,
         adopts: &Adopts,
         now: i64,
     ) -> Result<Decision> {
-        self.1
-            .around(
-                "decide_again",
-                self.0.decide_again(dataset, last_change, live_jobs, settings, adopts, now),
-            )
-            .await
+        self.1.around("decide_again", self.0.decide_again(sighting, live_jobs, settings, adopts, now)).await
     }
 
     async fn dropped(&self, dataset: &OwnedName, row: &SeenRow) -> Result<bool> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::report::{document, owned_text, subject};
+use crate::retention::ownership::live::LiveJob;
 
 /// Something of everything.
 async fn rich() -> (Ground, Report) {
@@ -15,7 +16,8 @@ async fn rich() -> (Ground, Report) {
     ground.happen(&Event::Hold { dataset: name(4), until: Some(START + 900 * HOUR) });
     ground.delete(2);
     ground.later(1);
-    ground.happen(&Event::JobIsLive(job(77)));
+    let since = Some(ground.now());
+    ground.registry.change(|ledger| ledger.job_is_live(LiveJob { job: job(77), since }, since.unwrap_or(0)));
     ground.write(6);
     ground.later(29);
     ground.write(5);
