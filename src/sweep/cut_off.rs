@@ -15,20 +15,20 @@ use super::settle::parts_of;
 
 /// Ends every earlier run on the plan's database that has no end. What was open has its outcome by now.
 pub async fn end_all(state: &State, plan: &Plan, by: RunId, exit_code: u8) -> Result<Vec<CutOff>> {
-    let mut ended = Vec::new();
+    let mut all = Vec::new();
     for record in state.cut_off_runs(&plan.identity, by).await? {
         let mut report = rebuilt(&record, &state.chunks_of_run(record.run.id).await?, plan, by);
         report.warnings.extend(state.session_endings(record.run.id).await?.iter().map(ended));
         let json = serde_json::to_string(&report)
             .map_err(|error| Problem::unreachable("the report cannot be written").because(&error))?;
         match state.finish_run(record.run.id, report.ended_at, exit_code, &json).await {
-            Ok(()) => ended.push(told(&report)),
+            Ok(()) => all.push(told(&report)),
             // It lost its lock and was alive: it has ended by itself in between.
             Err(problem) if problem.kind == Kind::Refused => {}
             Err(problem) => return Err(problem),
         }
     }
-    Ok(ended)
+    Ok(all)
 }
 
 /// Nobody whose session was ended shall look for the reason in vain.

@@ -139,7 +139,9 @@ impl Execution {
     pub(super) async fn report_rest(&self) {
         let why = if self.stop.is_cancelled() { "the run was interrupted" } else { "the run stopped before" };
         let asked_until = Instant::now() + LAST_LOOK;
-        for (lane, item) in self.queue().take_rest() {
+        // Not in the loop's head: that would keep the queue locked.
+        let rest = self.queue().take_rest();
+        for (lane, item) in rest {
             let outcome = match item.waited.clone() {
                 Some(waited) => {
                     let blockers = self.blockers(lane, &item, asked_until).await;
