@@ -34,7 +34,9 @@ pub async fn end_all(state: &State, plan: &Plan, by: RunId, exit_code: u8) -> Re
 /// Nobody whose session was ended shall look for the reason in vain.
 fn ended(ending: &SessionEnding) -> String {
     let SessionEnding { pid, role, statement, .. } = ending;
-    format!("a session or its statement was ended, or was about to be: process {pid} of role {role}: {statement}")
+    format!(
+        "a session or its statement was ended, or was about to be: process {pid} of role {role}: {statement}"
+    )
 }
 
 fn told(report: &Report) -> CutOff {
