@@ -3,6 +3,8 @@
 //! A report exists for every run, also for one that stopped early or was refused, and it says what was
 //! not done. Invariant: a chunk is counted as freed only by its outcome in the journal.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -35,14 +37,17 @@ pub mod sessions_text;
 pub mod subject;
 pub mod table;
 pub mod text;
+mod unknown;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     pub run: Uuid,
     pub command: String,
     pub store: StoreName,
+    #[serde(with = "unknown::identity")]
     pub identity: StoreIdentity,
     pub server: String,
+    #[serde(with = "unknown::plan")]
     pub plan: Uuid,
     /// Microseconds since 1970 UTC, by the store's clock.
     pub started_at: i64,
@@ -60,6 +65,12 @@ pub struct Report {
     pub drifts: Vec<Drift>,
     /// What earlier runs left open, and what became of it.
     pub settled: Vec<Settled>,
+    /// Earlier runs that never ended: what they had dropped counts there, not here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cut_off: Vec<CutOff>,
+    /// The run was cut off, and a later one made this from the journal: what that does not know is unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_journal: bool,
     pub bytes_before: Option<ByteCount>,
     pub bytes_after: Option<ByteCount>,
     /// The gate's answer, where a gate was asked.
@@ -199,6 +210,33 @@ pub struct Settled {
     pub chunk: String,
     pub dropped: bool,
     pub bytes: Option<ByteCount>,
+}
+
+/// An earlier run that was cut off, with what it had dropped by the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutOff {
+    pub run: Uuid,
+    pub command: String,
+    /// Microseconds since 1970 UTC.
+    pub started_at: i64,
+    pub chunks: usize,
+    pub bytes: ByteCount,
+}
+
+impl fmt::Display for CutOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (run, command, started) = (self.run, &self.command, table::minute(self.started_at));
+        write!(f, "run {run} ({command}, {started} UTC) was cut off: ")?;
+        match self.chunks {
+            0 => write!(f, "it had dropped nothing"),
+            count => write!(
+                f,
+                "it had dropped {}, {} by their sizes, which count there and not here",
+                table::counted(count, "chunk"),
+                self.bytes
+            ),
+        }
+    }
 }
 
 impl DatasetReport {

@@ -4,6 +4,7 @@
 //! open, draws the plan from fresh facts and executes it. Both draw with the same code (invariant 1).
 
 pub mod apply;
+mod cut_off;
 pub mod execute;
 pub mod gated;
 pub mod gather;

@@ -27,6 +27,7 @@ mod real {
     mod restart;
     mod runner_lock;
     mod sessions;
+    mod shared_state;
     mod signals;
     mod space_partitions;
     mod stalled;

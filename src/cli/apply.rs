@@ -43,7 +43,7 @@ pub async fn apply(common: &Common, args: &ApplyArgs) -> Result<u8> {
 /// The pass, and its report to everybody who is to have it.
 async fn execute(common: &Common, command: &str, order: Order) -> Result<u8> {
     let opened = open::open(common)?;
-    let publisher = publish::Publisher::new(&opened);
+    let publisher = publish::Publisher::new(&opened)?;
     let ran = Ran { outcome: sweep(common, opened, command, order, None).await, gate: None };
     let mut report = publisher.or_tell(command, ran).await?;
     let code = exit::of_verdict(report.verdict);

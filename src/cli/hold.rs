@@ -11,6 +11,7 @@ use super::target::{self, Target};
 use super::{Common, exit, open, output, owned};
 use crate::problem::{Problem, Result, printable};
 use crate::report::table::{indented, minute, number, plain};
+use crate::retention::model::StoreIdentity;
 use crate::retention::span::RetentionSpan;
 use crate::state::{HoldRecord, NewHold, State};
 use crate::store::Wanted;
@@ -45,8 +46,23 @@ pub struct AddArgs {
     #[arg(long, value_name = "DATE|SPAN")]
     pub until: Option<String>,
     /// Who asks for it
-    #[arg(long, env = "USER", default_value = "unknown")]
+    #[arg(long, env = "USER", default_value_t = ourselves(), hide_default_value = true)]
     pub author: String,
+}
+
+/// The name of the user that runs this, where nobody says it; a user that the machine has no file entry for is a number.
+fn ourselves() -> String {
+    let uid = std::fs::metadata("/proc/self").map(|us| std::os::unix::fs::MetadataExt::uid(&us));
+    let Ok(uid) = uid else { return "somebody".into() };
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(uid, &users).unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// By a list like `/etc/passwd`.
+fn name_of(uid: u32, users: &str) -> Option<String> {
+    let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let user = lines.find(|fields| fields.get(2).is_some_and(|id| id.parse() == Ok(uid)))?;
+    user.first().filter(|name| !name.is_empty()).map(|name| (*name).to_owned())
 }
 
 pub async fn hold(common: &Common, verb: HoldVerb) -> Result<u8> {
@@ -88,7 +104,7 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
         identity: facts.identity.clone(),
         dataset,
         chunk,
-        author: args.author.clone(),
+        author: if args.author.trim().is_empty() { ourselves() } else { args.author.clone() },
         reason: args.reason.clone(),
         created_at: our_now(),
         expires_at,
@@ -99,7 +115,10 @@ async fn add(common: &Common, args: &AddArgs) -> Result<u8> {
     let target = hold.chunk.as_ref().unwrap_or(&hold.dataset);
     output::print(
         common.output,
-        || format!("hold {id} on {target}, kept in {}\n", opened.state_path.display()),
+        || {
+            let (database, path) = (printable(&hold.identity), opened.state_path.display());
+            format!("hold {id} on {target} in {database}, kept in {path}\n")
+        },
         &json!({ "hold": id }),
     )?;
     Ok(exit::DONE)
@@ -146,12 +165,13 @@ fn table_of(holds: &[HoldRecord]) -> String {
     if holds.is_empty() {
         return "no holds\n".into();
     }
-    let mut table = plain(&["number", "store", "target", "by", "until", "reason"]);
+    let mut table = plain(&["number", "store", "database", "target", "by", "until", "reason"]);
     for record in holds {
         let hold = &record.hold;
         table.add_row(vec![
             number(hold.id),
             comfy_table::Cell::new(printable(&record.store)),
+            comfy_table::Cell::new(printable(database_of(&record.identity))),
             comfy_table::Cell::new(target_of(record)),
             comfy_table::Cell::new(printable(&hold.author)),
             comfy_table::Cell::new(end_of(record)),
@@ -159,6 +179,14 @@ fn table_of(holds: &[HoldRecord]) -> String {
         ]);
     }
     indented(&table)
+}
+
+/// A server that is held as a whole has no databases of its own.
+fn database_of(identity: &StoreIdentity) -> String {
+    match identity.database_oid {
+        0 => identity.system.clone(),
+        _ => format!("{} of cluster {}", identity.database, identity.system),
+    }
 }
 
 fn target_of(record: &HoldRecord) -> String {
@@ -177,6 +205,8 @@ fn as_json(record: &HoldRecord) -> serde_json::Value {
     json!({
         "number": record.hold.id,
         "store": record.store,
+        "database": (record.identity.database_oid != 0).then_some(&record.identity.database),
+        "system": record.identity.system,
         "dataset": record.hold.dataset.to_string(),
         "chunk": record.hold.chunk.as_ref().map(ToString::to_string),
         "author": record.hold.author,
@@ -202,4 +232,18 @@ async fn remove(common: &Common, target: &str) -> Result<u8> {
     }
     output::print(common.output, || format!("hold {number} removed\n"), &json!({ "removed": number }))?;
     Ok(exit::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sets_a_hold_has_a_name_or_a_number() {
+        let users = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        assert_eq!(name_of(1000, users).as_deref(), Some("ann"));
+        assert_eq!(name_of(0, users).as_deref(), Some("root"));
+        assert_eq!(name_of(7, users), None);
+        assert!(!ourselves().is_empty());
+    }
 }

@@ -9,6 +9,7 @@ use super::Common;
 use crate::config::{Config, MailSettings, ReportSettings, StoreConfig, parse_drop_after, url_has_password};
 use crate::gate::Gate;
 use crate::problem::{Problem, Result};
+use crate::retention::model::StoreName;
 use crate::retention::name::TablePattern;
 use crate::state::State;
 use crate::store::{self, Driver};
@@ -61,6 +62,29 @@ pub fn state_path(common: &Common) -> Result<PathBuf> {
         None if common.config.is_some() || found_file().is_some() => Ok(configuration(common)?.state.path),
         None => Ok(crate::config::StateSettings::default().path),
     }
+}
+
+/// The places of the stores that are meant, each with the store's name where that was typed; `None` where there is no
+/// configuration, so that only the state is known. Connects to nothing.
+pub fn places(common: &Common) -> Result<Option<Vec<(String, Option<StoreName>)>>> {
+    if !has_configuration(common) && common.store.is_none() {
+        return Ok(None);
+    }
+    let config = configuration(common)?;
+    let Some(name) = &common.store else {
+        return config
+            .stores
+            .iter()
+            .map(|store| Ok((store::place(store)?, None)))
+            .collect::<Result<_>>()
+            .map(Some);
+    };
+    let store = config.store(Some(name))?;
+    Ok(Some(vec![(store::place(store)?, Some(store.name.clone()))]))
+}
+
+fn has_configuration(common: &Common) -> bool {
+    common.config.is_some() || common.url.is_some() || found_file().is_some()
 }
 
 /// Who gets the mails, for verbs that need no store.

@@ -35,6 +35,8 @@ pub struct OpenedOwned {
     pub state_path: PathBuf,
     pub gate: Option<Gate>,
     pub publisher: Publisher,
+    /// Where the store is, by the configuration.
+    pub place: String,
     pub serve: ServeSettings,
     pub amqp: Option<AmqpSettings>,
 }
@@ -69,6 +71,7 @@ async fn opened(
     store: &StoreConfig,
 ) -> Result<OpenedOwned> {
     let state_path = common.state.clone().unwrap_or_else(|| config.state.path.clone());
+    let place = store::place(store)?;
     Ok(OpenedOwned {
         store: store::open_owned(store)?,
         registry: registry_of(&config, &state_path).await?,
@@ -76,7 +79,14 @@ async fn opened(
         gate: open::gate_of(common, &config)?,
         serve: config.serve,
         amqp: config.amqp,
-        publisher: Publisher::of(config.mail, config.report, store.name.clone(), state_path.clone()),
+        publisher: Publisher {
+            mail: config.mail,
+            report: config.report,
+            store: store.name.clone(),
+            place: place.clone(),
+            state_path: state_path.clone(),
+        },
+        place,
         settings,
         state_path,
     })
@@ -100,6 +110,7 @@ impl OpenedOwned {
             max_clock_skew: self.max_clock_skew,
             command: command.to_owned(),
             stop,
+            place: self.place.clone(),
             exit_code: exit::of_verdict,
             our_now: Arc::new(our_now),
             gate,

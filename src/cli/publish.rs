@@ -15,6 +15,7 @@ use crate::report::mail::{Heading, compose};
 use crate::report::{Report, Verdict, text};
 use crate::retention::model::StoreName;
 use crate::state::{NewRun, RunId, State};
+use crate::store;
 use crate::sweep::gated::Ran;
 use crate::sweep::gather::our_now;
 use crate::sweep::past;
@@ -24,29 +25,23 @@ use crate::whole_file;
 const MODE: u32 = 0o640;
 
 pub struct Publisher {
-    mail: Option<MailSettings>,
-    report: ReportSettings,
-    store: StoreName,
-    state_path: PathBuf,
+    pub mail: Option<MailSettings>,
+    pub report: ReportSettings,
+    pub store: StoreName,
+    /// Which database it is, as far as the configuration tells.
+    pub place: String,
+    pub state_path: PathBuf,
 }
 
 impl Publisher {
-    pub fn new(opened: &open::Opened) -> Self {
-        Self {
+    pub fn new(opened: &open::Opened) -> Result<Self> {
+        Ok(Self {
             mail: opened.mail.clone(),
             report: opened.report.clone(),
             store: opened.store.name.clone(),
+            place: store::place(&opened.store)?,
             state_path: opened.state_path.clone(),
-        }
-    }
-
-    pub fn of(
-        mail: Option<MailSettings>,
-        report: ReportSettings,
-        store: StoreName,
-        state_path: PathBuf,
-    ) -> Self {
-        Self { mail, report, store, state_path }
+        })
     }
 
     /// Files first, so that the mail tells when there is no folder for them; last the journal, which has it as it was told.
@@ -91,12 +86,13 @@ impl Publisher {
             return Ok(());
         }
         let state = State::open(&self.state_path).await?;
-        report.past_runs = past::runs_before(&state, report).await;
+        report.past_runs = past::runs_before(&state, report, &self.place).await;
         let id = RunId(report.run);
         let run = NewRun {
             id,
             store: report.store.clone(),
             identity: report.identity.clone(),
+            place: self.place.clone(),
             command: report.command.clone(),
             plan_id: None,
             started_at: report.started_at,

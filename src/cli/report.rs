@@ -1,4 +1,6 @@
 //! `timesweep report`: the last run or a given one, from the journal. Connects to nothing.
+//!
+//! Invariant: without an id it is a run of the configuration's own database, however many share the state.
 
 use std::path::PathBuf;
 
@@ -6,17 +8,22 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Common, Output, exit, open, output, publish};
-use crate::problem::{Problem, Result};
+use crate::problem::{Problem, Result, printable};
 use crate::report::table::{indented, minute, plain};
 use crate::report::{Report, text};
+use crate::retention::model::StoreName;
 use crate::retention::sessions::How;
 use crate::state::{RunRecord, SessionEnding, State};
+use crate::sweep::past;
+
+/// How many runs a list has.
+const LISTED: u32 = 20;
 
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The run's id, or its first letters [default: the last run]
+    /// The run's id, or its first or last letters [default: the last run on the configuration's database]
     run: Option<String>,
-    /// List the last runs instead
+    /// List the last runs of every database in the state instead; with --store those of one
     #[arg(long, conflicts_with_all = ["run", "html", "mail"])]
     list: bool,
     /// Write the report as one page with charts
@@ -33,15 +40,23 @@ pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
         Problem::usage(format!("there are no runs in {}", path.display()))
             .hint("a run is remembered once `apply` or `run --apply` was started; --state names another file")
     };
+    // A store that is not there is an error, also where an id says which run is meant.
+    let typed = common.store.as_ref().map(|_| open::places(common)).transpose()?.flatten();
     let state = open::existing_state(&path).await?.ok_or_else(no_runs)?;
     if args.list {
-        let runs = state.runs(20).await?;
+        let runs = match typed {
+            Some(places) => state.runs_at(&places, LISTED).await?,
+            None => state.runs(LISTED).await?,
+        };
         state.close().await?;
         let json = json!({ "runs": runs.iter().map(as_json).collect::<Vec<_>>() });
         output::print(common.output, || table_of(&runs), &json)?;
         return Ok(exit::DONE);
     }
-    let record = find(&state, args.run.as_deref()).await?.ok_or_else(no_runs)?;
+    let record = match args.run.as_deref() {
+        Some(id) => find(&state, id).await?,
+        None => last(&state, open::places(common)?).await?.ok_or_else(no_runs)?,
+    };
     let endings = state.session_endings(record.run.id).await?;
     state.close().await?;
     let report = with_ticket_word(report_of(&record, &endings)?);
@@ -58,13 +73,25 @@ pub async fn report(common: &Common, args: &ReportArgs) -> Result<u8> {
     Ok(exit::DONE)
 }
 
-async fn find(state: &State, id: Option<&str>) -> Result<Option<RunRecord>> {
-    let Some(id) = id else { return state.last_run().await };
-    match state.run(id).await? {
-        Some(record) => Ok(Some(record)),
-        None => Err(Problem::usage(format!("there is no run {id}"))
-            .hint("`timesweep report --list` shows the last ones")),
+async fn find(state: &State, id: &str) -> Result<RunRecord> {
+    state.run(id).await?.ok_or_else(|| {
+        Problem::usage(format!("there is no run {id}")).hint("`timesweep report --list` shows the last ones")
+    })
+}
+
+/// The last run at these places; without a configuration the last of all.
+async fn last(state: &State, places: Option<Vec<(String, Option<StoreName>)>>) -> Result<Option<RunRecord>> {
+    let Some(places) = places else { return state.last_run().await };
+    let found = state.runs_at(&places, 1).await?.pop();
+    if found.is_some() || state.last_run().await?.is_none() {
+        return Ok(found);
     }
+    let places: Vec<String> = places.into_iter().map(|(place, _)| place).collect();
+    Err(Problem::usage(format!(
+        "there are no runs on {} in the state, only on other databases",
+        places.join(", ")
+    ))
+    .hint("`timesweep report --list` shows them; an id shows any"))
 }
 
 fn report_of(record: &RunRecord, endings: &[SessionEnding]) -> Result<Report> {
@@ -108,22 +135,35 @@ fn table_of(runs: &[RunRecord]) -> String {
     if runs.is_empty() {
         return "no runs\n".into();
     }
-    let mut table = plain(&["run", "started", "store", "command", "exit code"]);
+    let mut table = plain(&["run", "started", "store", "database", "command", "outcome", "exit code"]);
     for record in runs {
-        let end = record.end.as_ref().map_or_else(|| "not ended".to_owned(), |end| end.exit_code.to_string());
         let run = &record.run;
-        let cells =
-            [run.id.to_string(), minute(run.started_at), run.store.to_string(), run.command.clone(), end];
-        table.add_row(cells.to_vec());
+        table.add_row(vec![
+            run.id.to_string(),
+            minute(run.started_at),
+            run.store.to_string(),
+            printable(&run.place),
+            printable(&run.command),
+            outcome(record).to_owned(),
+            record.end.as_ref().map_or_else(String::new, |end| end.exit_code.to_string()),
+        ]);
     }
     indented(&table)
+}
+
+/// A run without an end is at work, or was cut off and nobody has settled it yet.
+fn outcome(record: &RunRecord) -> &'static str {
+    if record.end.is_some() { past::past_run(record).outcome() } else { "not ended" }
 }
 
 fn as_json(record: &RunRecord) -> serde_json::Value {
     json!({
         "run": record.run.id,
         "store": record.run.store,
+        "place": record.run.place,
+        "database": (record.run.identity.database_oid != 0).then_some(&record.run.identity.database),
         "command": record.run.command,
+        "outcome": outcome(record),
         "plan": record.run.plan_id,
         "started_at": record.run.started_at,
         "ended_at": record.end.as_ref().map(|end| end.ended_at),

@@ -57,7 +57,7 @@ pub async fn run(common: &Common, args: &RunArgs) -> Result<u8> {
 async fn behind_its_gate(common: &Common, go: Option<Go>, skip: &SkipArgs, skip_code: u8) -> Result<u8> {
     let mut opened = open::open(common)?;
     let (gate, store) = (opened.gate.take(), opened.store.name.clone());
-    let publisher = Publisher::new(&opened);
+    let publisher = Publisher::new(&opened)?;
     let about = About { command: COMMAND, store: &store, now: our_now() };
     let sweep = |said| apply::sweep(common, opened, COMMAND, Order::Everything, said);
     let ran = Box::pin(gated::run(gate.as_ref(), go, about, sweep)).await;

@@ -40,6 +40,8 @@ impl Report {
             warnings: Vec::new(),
             drifts: Vec::new(),
             settled: Vec::new(),
+            cut_off: Vec::new(),
+            from_journal: false,
             bytes_before: None,
             bytes_after: None,
             gate: None,

@@ -1,5 +1,6 @@
 //! The decision chain of one chunk or table: every step from the policy to the date it goes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::Serialize;
@@ -47,6 +48,9 @@ pub fn of_chunk(dataset: &DatasetPlan, chunk: &ChunkPlan) -> Explanation {
         ));
     }
     steps.push(format!("{}: {}", chunk.decision.word(), chunk.reason.sentence(&dataset.axis)));
+    steps.extend(
+        chunk.also_held.iter().map(|hold| format!("held beside that: {}", hold.sentence(&dataset.axis))),
+    );
     steps.extend(troubles(dataset));
     Explanation { target: chunk.chunk.label(), steps, conclusion: conclusion(dataset, chunk) }
 }
@@ -94,6 +98,17 @@ pub fn add_refusals_of_the_run(explanation: &mut Explanation, plan: &Plan) {
         format!("nothing goes while every run is refused; otherwise: {}", explanation.conclusion);
 }
 
+/// Every hold on the table or a chunk of it, also one that matters only later.
+fn holds(dataset: &DatasetPlan) -> Vec<String> {
+    let held = dataset.chunks.iter().filter_map(ChunkPlan::hold);
+    let counted_by_hold = held.fold(BTreeMap::<String, usize>::new(), |mut all, hold| {
+        *all.entry(hold.sentence(&dataset.axis)).or_default() += 1;
+        all
+    });
+    let step = |(hold, chunks)| format!("{}: {hold}", counted(chunks, "held chunk"));
+    counted_by_hold.into_iter().map(step).collect()
+}
+
 /// Why this table's oldest chunks are still there, and when the next one goes.
 pub fn of_dataset(dataset: &DatasetPlan) -> Explanation {
     let mut steps = vec![policy_step(dataset)];
@@ -107,6 +122,7 @@ pub fn of_dataset(dataset: &DatasetPlan) -> Explanation {
         let reason = oldest.reason.sentence(&dataset.axis);
         steps.push(format!("the oldest chunk that stays is {}: {reason}", oldest.chunk.label()));
     }
+    steps.extend(holds(dataset));
     steps.extend(troubles(dataset));
     let conclusion = match (going, dataset.next_going()) {
         (0, Some(due)) => format!("nothing goes before {} UTC", minute(due)),

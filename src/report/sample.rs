@@ -187,6 +187,8 @@ fn rich() -> Report {
         warnings: vec!["the role may not see what other roles run; grant pg_read_all_stats".into()],
         drifts: Vec::new(),
         settled: Vec::new(),
+        cut_off: Vec::new(),
+        from_journal: false,
         bytes_before: Some(ByteCount(180 * GIB)),
         bytes_after: Some(ByteCount(149 * GIB)),
         gate: Some(gate()),

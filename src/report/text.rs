@@ -89,6 +89,9 @@ fn separated(text: String) -> String {
 
 fn settled(report: &Report) -> String {
     let mut text = String::new();
+    for run in &report.cut_off {
+        let _ = writeln!(text, "{}", printable(run));
+    }
     for item in &report.settled {
         let what = if item.dropped { "was dropped" } else { "is still there" };
         let chunk = printable(&item.chunk);
@@ -129,11 +132,16 @@ fn freed_table(report: &Report) -> String {
             comfy_table::Cell::new(&dataset.name),
             number(dataset.dropped().count()),
             number(dataset.bytes_freed()),
-            number(dataset.chunks_before),
-            number(dataset.bytes_before),
+            number(known(report, dataset.chunks_before)),
+            number(known(report, dataset.bytes_before)),
         ]);
     }
     if any { indented(&table) + "\n" } else { String::new() }
+}
+
+/// The journal does not say what a table was like.
+fn known(report: &Report, value: impl ToString) -> String {
+    if report.from_journal { "?".into() } else { value.to_string() }
 }
 
 fn stayed(report: &Report) -> String {
@@ -161,7 +169,7 @@ fn stayed_line(dataset: &DatasetReport, item: &ItemReport) -> String {
         ItemOutcome::Blocked { tries, why, blockers } => {
             let tries = tried(*tries);
             let blockers: String = blockers.iter().map(blocker_line).collect();
-            format!("{head}: still locked after {tries}, {}\n{blockers}", printable(why))
+            format!("{head}: still locked after {tries}: {}\n{blockers}", printable(why))
         }
     }
 }
@@ -170,11 +178,22 @@ pub(super) fn tried(tries: u32) -> String {
     if tries == 1 { "1 try".into() } else { format!("{tries} tries") }
 }
 
+/// Process and role, and application and address where they are known.
+pub(super) fn who(blocker: &Blocker) -> String {
+    let mut said = format!("process {} of role {}", blocker.pid, printable(&blocker.role));
+    if !blocker.application.is_empty() {
+        let _ = write!(said, ", application {}", printable(&blocker.application));
+    }
+    if let Some(address) = &blocker.address {
+        let _ = write!(said, ", from {}", printable(address));
+    }
+    said
+}
+
 fn blocker_line(blocker: &Blocker) -> String {
     format!(
-        "  blocked by process {} of role {} ({}, {}, for {} s): {}\n",
-        blocker.pid,
-        printable(&blocker.role),
+        "  blocked by {} ({}, {}, for {} s): {}\n",
+        who(blocker),
         printable(&blocker.backend),
         printable(&blocker.state),
         blocker.age_seconds,
@@ -216,6 +235,8 @@ mod tests {
         let blocker = Blocker {
             pid: 1,
             role: text(),
+            application: text(),
+            address: Some(text()),
             backend: text(),
             state: text(),
             age_seconds: 1,
@@ -260,6 +281,8 @@ mod tests {
             warnings: vec![NASTY.into()],
             drifts: Vec::new(),
             settled: Vec::new(),
+            cut_off: Vec::new(),
+            from_journal: false,
             bytes_before: None,
             bytes_after: None,
             gate: None,

@@ -142,6 +142,12 @@ pub struct OtherDrop {
 pub struct Blocker {
     pub pid: i32,
     pub role: String,
+    /// Empty where it gives no name.
+    #[serde(default)]
+    pub application: String,
+    /// `None` for one on the server's own machine, and where it is hidden from us.
+    #[serde(default)]
+    pub address: Option<String>,
     pub backend: String,
     pub state: String,
     /// Age of its transaction in seconds.
@@ -161,4 +167,7 @@ pub struct Hold {
     pub reason: String,
     /// Microseconds since 1970 UTC; `None` never expires.
     pub expires_at: Option<i64>,
+    /// The database it was set on, where that one and this are alike by their names alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_on: Option<StoreIdentity>,
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::model::StoreIdentity;
 use super::name::RelationName;
 use super::policy::NoCutoff;
 use super::time_axis::{Position, TimeAxis, show_minute};
@@ -63,6 +64,9 @@ pub enum Reason {
         author: String,
         because: String,
         expires_at: Option<i64>,
+        /// Another database of the same name, where the names alone say that it is meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set_on: Option<StoreIdentity>,
     },
     SurroundsKept {
         kept: RelationName,
@@ -105,10 +109,11 @@ impl Reason {
     }
 
     fn held_sentence(&self) -> String {
-        let Self::Held { hold, author, because, expires_at } = self else { return String::new() };
+        let Self::Held { hold, author, because, expires_at, set_on } = self else { return String::new() };
         let until = expires_at
             .and_then(|at| jiff::Timestamp::from_microsecond(at).ok())
             .map_or_else(String::new, |at| format!(" until {} UTC", show_minute(at)));
-        format!("hold {hold} by {author}{until}: {because}")
+        let set_on = set_on.as_ref().map_or_else(String::new, |other| format!(", set on another {other}"));
+        format!("hold {hold} by {author}{until}{set_on}: {because}")
     }
 }

@@ -1,6 +1,6 @@
 //! Holds: pins on one chunk or a whole dataset, each with an author, a reason and perhaps an end.
 //!
-//! A removed or expired hold stays on record, so that one can see later why a chunk was kept.
+//! Each belongs to one database. A removed or expired hold stays on record, so that one can see later why a chunk was kept.
 //! Instants are microseconds since 1970 UTC; a hold ends at `expires_at`, not after it.
 
 use sqlx::Row;
@@ -16,18 +16,18 @@ use super::row;
 
 const ADD: &str = "
     INSERT INTO hold (store, dataset_schema, dataset_name, chunk_schema, chunk_name,
-                      author, reason, created_at, expires_at, system, database_oid)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                      author, reason, created_at, expires_at, system, database_oid, database)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 const REMOVE: &str = "UPDATE hold SET removed_at = ?2 WHERE id = ?1 AND removed_at IS NULL";
 
 const ACTIVE: &str = "
-    SELECT * FROM hold
-    WHERE (store = ?1 OR (system = ?3 AND database_oid = ?4))
+    SELECT *, NOT (system = ?3 AND database_oid = ?4) AS by_name FROM hold
+    WHERE ((system = ?3 AND database_oid = ?4) OR (store = ?1 AND database = ?5))
       AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
     ORDER BY id";
 
-const ALL: &str = "SELECT * FROM hold ORDER BY id";
+const ALL: &str = "SELECT *, 0 AS by_name FROM hold ORDER BY id";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewHold {
@@ -47,6 +47,8 @@ pub struct NewHold {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldRecord {
     pub store: StoreName,
+    /// The one database that it pins something in.
+    pub identity: StoreIdentity,
     pub hold: Hold,
     pub created_at: i64,
     pub removed_at: Option<i64>,
@@ -73,7 +75,8 @@ impl State {
             .bind(hold.created_at)
             .bind(hold.expires_at)
             .bind(&hold.identity.system)
-            .bind(hold.identity.database_oid);
+            .bind(hold.identity.database_oid)
+            .bind(&hold.identity.database);
         Ok(self.file.execute(statement).await?.last_insert_rowid())
     }
 
@@ -83,12 +86,16 @@ impl State {
         Ok(removed.rows_affected() == 1)
     }
 
-    /// The holds in force at `now` on a database, whatever name it was held by, and on whatever goes by this
-    /// store's name: an upgrade gives a cluster another identity, and a configuration another name. Of two
-    /// ways to recognise a hold, both count, because a hold too many only keeps.
+    /// The holds in force at `now` on one database, by whatever store name they were set. One that was set by this
+    /// store's name on a database of the same name counts as well, and says so: an upgrade or a restore gives
+    /// a cluster or a database another identity, and a hold too many only keeps.
     pub async fn holds(&self, store: &StoreName, identity: &StoreIdentity, now: i64) -> Result<Vec<Hold>> {
-        let statement =
-            sqlx::query(ACTIVE).bind(&store.0).bind(now).bind(&identity.system).bind(identity.database_oid);
+        let statement = sqlx::query(ACTIVE)
+            .bind(&store.0)
+            .bind(now)
+            .bind(&identity.system)
+            .bind(identity.database_oid)
+            .bind(&identity.database);
         self.file.read(statement, hold).await
     }
 
@@ -107,12 +114,14 @@ fn hold(row: &SqliteRow) -> sqlx::Result<Hold> {
         author: row.try_get("author")?,
         reason: row.try_get("reason")?,
         expires_at: row.try_get("expires_at")?,
+        set_on: row.try_get::<bool, _>("by_name")?.then(|| row::identity(row)).transpose()?,
     })
 }
 
 fn hold_record(row: &SqliteRow) -> sqlx::Result<HoldRecord> {
     Ok(HoldRecord {
         store: row::store(row)?,
+        identity: row::identity(row)?,
         hold: hold(row)?,
         created_at: row.try_get("created_at")?,
         removed_at: row.try_get("removed_at")?,

@@ -16,8 +16,8 @@ use super::row;
 use super::sqlite::{is_contradiction, is_missing_reference};
 
 const BEGIN_RUN: &str = "
-    INSERT INTO run (id, store, system, database, database_oid, command, plan_id, started_at, policies_hash)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    INSERT INTO run (id, store, system, database, database_oid, command, plan_id, started_at, policies_hash, place)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const FINISH_RUN: &str = "
     INSERT INTO run_end (run, ended_at, exit_code, report_json)
@@ -64,7 +64,8 @@ impl State {
             .bind(&run.command)
             .bind(run.plan_id.map(|plan| plan.to_string()))
             .bind(run.started_at)
-            .bind(&run.policies_hash);
+            .bind(&run.policies_hash)
+            .bind(&run.place);
         let begun = self.file.try_execute(statement).await;
         begun.map_err(|error| self.journal_problem(&error, || format!("run {} was begun before", run.id)))?;
         crash_point::reach("run-begun");

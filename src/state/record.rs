@@ -34,6 +34,8 @@ pub struct NewRun {
     pub id: RunId,
     pub store: StoreName,
     pub identity: StoreIdentity,
+    /// `host:port/database`, as the configuration has it: also a run that never began has one.
+    pub place: String,
     /// `run --apply`, `apply`.
     pub command: String,
     pub plan_id: Option<Uuid>,

@@ -30,6 +30,7 @@ fn new_run() -> NewRun {
         id: RunId(Uuid::now_v7()),
         store: StoreName("vm7".into()),
         identity: identity(),
+        place: "vm7:5432/metrics".into(),
         command: "run --apply".into(),
         plan_id: Some(Uuid::now_v7()),
         started_at: 1_700_000_000_000_000,

@@ -13,7 +13,7 @@ use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
 use crate::report::early::About;
 use crate::report::gate::GateReport;
-use crate::report::{DatasetReport, ItemOutcome, ItemReport, LeftOut, Report, Verdict, verdict};
+use crate::report::{DatasetReport, LeftOut, Report, Verdict, verdict};
 use crate::retention::drift::{Drift, Selection, compare};
 use crate::retention::facts::StoreFacts;
 use crate::retention::guard::Refusal;
@@ -22,6 +22,7 @@ use crate::retention::reason::Decision;
 use crate::state::{NewRun, RunId, State};
 use crate::store::Driver;
 
+use super::cut_off;
 use super::execute::{self, Executed, Progress, Setting};
 use super::gather::{self, our_now};
 use super::measure::Measuring;
@@ -57,7 +58,9 @@ impl Pass {
     pub async fn apply(self, order: Order) -> Result<Report> {
         let run = RunId(Uuid::now_v7());
         let began = Instant::now();
-        let lock = self.driver.lock_runner(&format!("run {}", short(run.0))).await?;
+        // Held until the run has ended in the journal: a run without an end that nobody holds a lock for was cut off.
+        let lock = self.driver.lock_runner(&format!("run {run}")).await?;
+        let lock = Arc::new(tokio::sync::Mutex::new(lock));
         let facts = gather::facts(self.driver.as_ref(), &self.config).await?;
         let (only, drifts, override_caps) = self.restriction(&order, &facts)?;
         let plan = gather::plan(&facts, &self.config, Some(&self.state), only.as_ref()).await?;
@@ -79,13 +82,10 @@ impl Pass {
         let before = measuring.before(&plan, &self.stop).await;
         let sessions = Arc::new(self.sessions(run));
         sessions.look().await;
-        let executed = match settle::settle(self.driver.as_ref(), &self.state, &facts.identity, run).await {
-            Ok(settled) => {
-                report.settled = settled;
-                self.execute(run, &plan, &facts, override_caps, lock, &sessions).await
-            }
+        let executed = match self.settle(run, &plan, &mut report).await {
+            Ok(()) => self.execute(run, &plan, &facts, override_caps, Arc::clone(&lock), &sessions).await,
             // While nobody knows what became of those chunks, their bytes could be counted twice.
-            Err(problem) => Executed { items: Vec::new(), trouble: Some(problem) },
+            Err(problem) => Executed { items: Vec::new(), cut_short: false, trouble: Some(problem) },
         };
         let interrupted = self.is_cut_short(&executed);
         fill(&mut report, &plan, executed, (&order, only.as_ref()), override_caps);
@@ -94,8 +94,19 @@ impl Pass {
         }
         measuring.after(before, &plan, &mut report, &self.stop).await;
         report.sessions = sessions.report();
-        report.past_runs = past::runs_before(&self.state, &report).await;
-        Ok(self.finish(run, began, report, interrupted).await)
+        report.past_runs = past::runs_before(&self.state, &report, "").await;
+        let report = self.finish(run, began, report, interrupted).await;
+        drop(lock);
+        Ok(report)
+    }
+
+    /// What earlier runs left open gets its outcome, and runs that were cut off get their end.
+    async fn settle(&self, run: RunId, plan: &Plan, report: &mut Report) -> Result<()> {
+        let driver = self.driver.as_ref();
+        report.settled = settle::settle(driver, &self.state, &plan.identity, run).await?;
+        let code = (self.exit_code)(Verdict::Interrupted);
+        report.cut_off = cut_off::end_all(&self.state, plan, run, code).await?;
+        Ok(())
     }
 
     fn measuring<'a>(&'a self, facts: &'a StoreFacts) -> Measuring<'a> {
@@ -119,6 +130,7 @@ impl Pass {
             id: run,
             store: self.config.name.clone(),
             identity: facts.identity.clone(),
+            place: crate::store::place(&self.config)?,
             command: self.command.clone(),
             plan_id: Some(plan_id),
             started_at: facts.now,
@@ -163,7 +175,7 @@ impl Pass {
         plan: &Plan,
         facts: &StoreFacts,
         override_caps: bool,
-        lock: Box<dyn crate::store::RunnerLock>,
+        lock: Arc<tokio::sync::Mutex<Box<dyn crate::store::RunnerLock>>>,
         sessions: &Arc<Sessions>,
     ) -> Executed {
         let mut builder = Queue::builder(self.config.execution.attempts);
@@ -195,8 +207,7 @@ impl Pass {
 
     /// A signal left something undone. One that comes later, while the run measures, takes nothing back.
     fn is_cut_short(&self, executed: &Executed) -> bool {
-        let not_tried = |item: &ItemReport| matches!(item.outcome, ItemOutcome::NotTried { .. });
-        self.stop.is_cancelled() && executed.items.iter().any(|(_, item)| not_tried(item))
+        self.stop.is_cancelled() && executed.cut_short
     }
 
     /// Ends the run in the journal. A journal that cannot be written takes nothing back: the report says so.
@@ -320,10 +331,4 @@ fn refuse_foreign_plan(plan: &Plan, facts: &StoreFacts, config: &StoreConfig) ->
         );
     }
     Ok(())
-}
-
-fn short(id: Uuid) -> String {
-    // The end of a version 7 id is random; its beginning is a clock.
-    let text = id.simple().to_string();
-    text[text.len() - 8..].to_owned()
 }

@@ -39,7 +39,7 @@ pub struct Execution {
     /// The store's clock at the start of the run.
     now: i64,
     queue: Mutex<Queue>,
-    lock: tokio::sync::Mutex<Box<dyn RunnerLock>>,
+    lock: Arc<tokio::sync::Mutex<Box<dyn RunnerLock>>>,
     results: Mutex<Vec<(usize, ItemReport)>>,
     trouble: Mutex<Option<Problem>>,
     changed: Notify,
@@ -74,7 +74,7 @@ pub struct Setting {
     pub store: StoreName,
     pub identity: StoreIdentity,
     pub now: i64,
-    pub lock: Box<dyn RunnerLock>,
+    pub lock: Arc<tokio::sync::Mutex<Box<dyn RunnerLock>>>,
     pub stop: CancellationToken,
     pub progress: Arc<dyn Progress>,
     pub sessions: Arc<Sessions>,
@@ -83,6 +83,8 @@ pub struct Setting {
 /// What became of every chunk of the queue, by lane, and why the run stopped early.
 pub struct Executed {
     pub items: Vec<(usize, ItemReport)>,
+    /// Some of them would have been tried, or tried again.
+    pub cut_short: bool,
     pub trouble: Option<Problem>,
 }
 
@@ -97,10 +99,11 @@ pub async fn execute(setting: Setting, queue: Queue, parallelism: usize) -> Exec
             execution.give_up(Problem::unreachable("a worker ended unexpectedly").cause(error.to_string()));
         }
     }
+    let cut_short = !execution.queue().is_empty();
     execution.report_rest().await;
     let trouble = execution.trouble.lock().unwrap_or_else(PoisonError::into_inner).take();
     let items = std::mem::take(&mut *execution.results.lock().unwrap_or_else(PoisonError::into_inner));
-    Executed { items, trouble }
+    Executed { items, cut_short, trouble }
 }
 
 impl Execution {
@@ -113,7 +116,7 @@ impl Execution {
             identity: setting.identity,
             now: setting.now,
             queue: Mutex::new(queue),
-            lock: tokio::sync::Mutex::new(setting.lock),
+            lock: setting.lock,
             results: Mutex::new(Vec::new()),
             trouble: Mutex::new(None),
             changed: Notify::new(),
@@ -261,18 +264,6 @@ impl Execution {
         trouble.get_or_insert(problem);
         drop(trouble);
         self.changed.notify_waiters();
-    }
-
-    /// What the run did not come to. An intent that was written is closed: the chunk was not dropped.
-    async fn report_rest(&self) {
-        let why = if self.stop.is_cancelled() { "the run was interrupted" } else { "the run stopped before" };
-        let rest = self.queue().take_rest();
-        for (lane, item) in rest {
-            let outcome = ItemOutcome::NotTried { why: why.into() };
-            if let Err(problem) = self.finish(lane, item, outcome).await {
-                self.give_up(problem);
-            }
-        }
     }
 }
 

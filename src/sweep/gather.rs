@@ -43,6 +43,7 @@ pub async fn plan(
     };
     let drawing = Drawing { id: Uuid::now_v7(), made_by: MADE_BY.into(), store: config.name.clone() };
     let mut plan = draw(drawing, facts, &config.rules, &holds, only);
+    plan.warnings.extend(holds.iter().filter_map(|hold| known_by_name(hold, facts)));
     if wanted(&config.rules).only.is_none() {
         let unmatched: Vec<String> =
             holds.iter().filter(|hold| pins_nothing(hold, &plan)).map(unmatched).collect();
@@ -67,7 +68,19 @@ fn refuse_long_waits(lock_timeout: Duration, deadlock_timeout: i64) -> Result<()
     .hint(format!("set `lock_timeout` to at most {} ms", allowed.as_millis())))
 }
 
-/// A hold on something that is not there: renamed, dropped, or of another database.
+/// An upgrade or a restore makes another database of the same name: whether a hold is meant for it, a person has to say.
+fn known_by_name(hold: &Hold, facts: &StoreFacts) -> Option<String> {
+    let set_on = hold.set_on.as_ref()?;
+    let target = hold.chunk.as_ref().unwrap_or(&hold.dataset);
+    let which = if set_on.system == facts.identity.system { "an earlier" } else { "another" };
+    Some(format!(
+        "hold {} on {target} was set on {which} {set_on} and counts here as well, since store and database have the same names: \
+         set it anew if it is meant for this one, and remove it with `timesweep hold remove {}` if it is not",
+        hold.id, hold.id
+    ))
+}
+
+/// A hold on something that is not there: renamed or dropped.
 fn pins_nothing(hold: &Hold, plan: &Plan) -> bool {
     let is_it = |dataset: &DatasetPlan| match &hold.chunk {
         None => dataset.name == hold.dataset,

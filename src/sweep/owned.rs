@@ -50,6 +50,8 @@ pub struct OwnedPass {
     pub command: String,
     /// The drop in hand is finished, then the pass ends.
     pub stop: CancellationToken,
+    /// Where the store is, by the configuration.
+    pub place: String,
     /// Gives the exit code that the journal remembers.
     pub exit_code: fn(Verdict) -> u8,
     /// Our own clock, microseconds since 1970 UTC.
@@ -71,7 +73,7 @@ impl OwnedPass {
     pub async fn run(&self, journal: &dyn Journal) -> Result<Report> {
         let run = RunId(Uuid::now_v7());
         let began = Instant::now();
-        let mut lock = self.registry.lock_runner(&format!("run {}", short(run.0))).await?;
+        let mut lock = self.registry.lock_runner(&format!("run {run}")).await?;
         let identity = self.store.identity().await?;
         let now = self.registry.now().await?;
         self.refuse_clocks_apart(now)?;
@@ -214,6 +216,7 @@ impl OwnedPass {
             id: run,
             store: self.settings.store.clone(),
             identity: journal::identity(identity),
+            place: self.place.clone(),
             command: self.command.clone(),
             plan_id: Some(run.0),
             started_at: now,
@@ -278,9 +281,4 @@ fn implausible(why: &Implausible) -> Refusal {
         ),
     };
     Refusal::new(GuardName::Inventory, sentence, way_out)
-}
-
-fn short(id: Uuid) -> String {
-    let text = id.simple().to_string();
-    text[text.len() - 8..].to_owned()
 }

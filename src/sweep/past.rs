@@ -4,28 +4,23 @@
 
 use crate::report::Report;
 use crate::report::past::{PastRun, REMEMBERED};
-use crate::retention::model::StoreIdentity;
 use crate::state::{RunRecord, State};
 
-/// The last runs on the database of a report, newest first. Where the run did not come to know its database it is the
-/// one that all runs of the store worked on.
-pub async fn runs_before(state: &State, report: &Report) -> Vec<PastRun> {
-    let Some(identity) = database_of(state, report).await else { return Vec::new() };
+/// The last runs on the database of a report, newest first. A run that did not come to know its database has only its
+/// place, and the runs that began there.
+pub async fn runs_before(state: &State, report: &Report, place: &str) -> Vec<PastRun> {
     let limit = u32::try_from(REMEMBERED + 1).unwrap_or(u32::MAX);
-    let records = state.runs_on(&report.store, &identity, limit).await.unwrap_or_default();
+    let records = if report.has_begun() {
+        state.runs_on(&report.store, &report.identity, limit).await
+    } else {
+        state.runs_begun_at(place, limit).await
+    };
+    let records = records.unwrap_or_default();
     let before = |record: &&RunRecord| record.run.id.0 != report.run;
     records.iter().filter(before).take(REMEMBERED).map(past_run).collect()
 }
 
-async fn database_of(state: &State, report: &Report) -> Option<StoreIdentity> {
-    if report.has_begun() {
-        return Some(report.identity.clone());
-    }
-    let mut all = state.databases_of(&report.store).await.ok()?;
-    all.pop().filter(|_| all.is_empty())
-}
-
-fn past_run(record: &RunRecord) -> PastRun {
+pub fn past_run(record: &RunRecord) -> PastRun {
     let run = &record.run;
     let past = PastRun::cut_off(run.id.0, run.command.clone(), run.started_at);
     match &record.end {

@@ -6,7 +6,7 @@
 use crate::problem::Result;
 use crate::report::Settled;
 use crate::retention::model::{ChunkPart, PartState, StoreIdentity};
-use crate::state::{IntentId, OpenIntent, Outcome, RunId, State};
+use crate::state::{Intent, IntentId, OpenIntent, Outcome, RunId, State};
 use crate::store::Driver;
 
 use super::gather::our_now;
@@ -30,7 +30,7 @@ pub async fn settle(
 
 /// A chunk counts as gone only if none of its parts is left.
 async fn which_are_gone(driver: &dyn Driver, open: &[OpenIntent]) -> Result<Vec<bool>> {
-    let parts: Vec<ChunkPart> = open.iter().flat_map(parts_of).collect();
+    let parts: Vec<ChunkPart> = open.iter().flat_map(|open| parts_of(&open.intent)).collect();
     let there = driver.still_there(&parts).await?;
     let mut there = there.into_iter();
     Ok(open
@@ -42,8 +42,8 @@ async fn which_are_gone(driver: &dyn Driver, open: &[OpenIntent]) -> Result<Vec<
         .collect())
 }
 
-fn parts_of(open: &OpenIntent) -> impl Iterator<Item = ChunkPart> + '_ {
-    open.intent.parts.iter().map(|part| ChunkPart {
+pub(super) fn parts_of(intent: &Intent) -> impl Iterator<Item = ChunkPart> + '_ {
+    intent.parts.iter().map(|part| ChunkPart {
         oid: part.oid,
         relation: part.relation.clone(),
         bytes: None,

@@ -84,6 +84,8 @@ fn session(pid: i32) -> SessionFacts {
         pid,
         started_at: Some(i64::from(pid)),
         role: "app".into(),
+        application: "psql".into(),
+        address: None,
         backend: Some("client backend".into()),
         in_our_database: true,
         ours: false,

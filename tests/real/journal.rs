@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sqlx::Executor;
 use timesweep::retention::model::{ChunkPart, PartState};
 use timesweep::retention::name::RelationName;
 
 use super::direct;
-use super::ledger::{self, Ledger, dropped_items};
+use super::ledger::{self, Ledger, dropped_items, items};
 use super::support::{Ran, TestDatabase, eventually};
 
 const RULES: &str =
@@ -43,6 +44,37 @@ fn kill(database: &TestDatabase, point: &str) {
     assert_eq!(output.status.signal(), Some(9), "the run never came to {point}: {ran:?}");
 }
 
+/// The run that was killed last has an end that names the one that settled it, and says what it had dropped.
+#[track_caller]
+fn assert_settled_run_has_its_report(database: &TestDatabase, next: &Value, point: &str) {
+    let listed = database.ran(&["report", "--list", "--output", "json"]).with_code(0).json();
+    let killed = listed["runs"][1]["run"].as_str().expect("an id").to_owned();
+    let report = database.ran(&["report", &killed, "--output", "json"]).with_code(0).json();
+    if point == "run-finished" {
+        assert_eq!(next["cut_off"], Value::Null);
+        return;
+    }
+    let by = next["run"].as_str().expect("an id");
+    let why = report["stopped"].as_str().expect("why");
+    assert!(why.starts_with(&format!("cut off; settled by run {by}")), "{point}: {why}");
+    assert_eq!(
+        (&report["verdict"], &listed["runs"][1]["outcome"]),
+        (&"interrupted".into(), &"interrupted".into())
+    );
+    let told = &next["cut_off"][0];
+    assert_eq!((&told["run"], &told["chunks"]), (&killed.into(), &dropped_items(&report).into()), "{point}");
+    let bytes: u64 =
+        items(&report, "dropped").iter().map(|item| item["bytes"].as_u64().expect("a size")).sum();
+    assert_eq!(told["bytes"], bytes, "{point}");
+    assert_eq!(next["past_runs"][0]["chunks"], told["chunks"], "{point}: the runs before know it as well");
+}
+
+fn dropped_in_all_reports(database: &TestDatabase) -> usize {
+    let listed = database.ran(&["report", "--list", "--output", "json"]).with_code(0).json();
+    let ids = listed["runs"].as_array().expect("runs").iter().map(|run| run["run"].as_str().expect("an id"));
+    ids.map(|id| dropped_items(&database.ran(&["report", id, "--output", "json"]).with_code(0).json())).sum()
+}
+
 /// Kills a run at the N-th time it reaches `point`, for each N; a run after each has to put it right.
 async fn survives(point: &str, counts: &[u32], left_open: LeftOpen) {
     let database = TestDatabase::new().await;
@@ -60,6 +92,7 @@ async fn survives(point: &str, counts: &[u32], left_open: LeftOpen) {
         let next = database.ran(&["run", "--apply", "--output", "json"]).with_code(0).json();
         let settled = next["settled"].as_array().expect("settled");
         assert_eq!(settled.len(), open.len(), "{point}:{count}: {settled:?}");
+        assert_settled_run_has_its_report(&database, &next, point);
         let dropped = left_open == LeftOpen::Dropped;
         assert!(settled.iter().all(|intent| intent["dropped"] == dropped), "{point}:{count}: {settled:?}");
 
@@ -67,6 +100,7 @@ async fn survives(point: &str, counts: &[u32], left_open: LeftOpen) {
         assert_eq!(left.len(), staying, "{point}:{count}: all that should stay is there, and nothing else");
         assert!(weights.keys().all(|chunk| !left.contains_key(chunk)), "{point}:{count}");
         Ledger::read(&database).await.assert_counts(&weights);
+        assert_eq!(dropped_in_all_reports(&database), weights.len(), "{point}:{count}: each in one report");
     }
     if left_open != LeftOpen::Nothing {
         let said = database.ran(&["report"]).with_code(0).out;
@@ -130,6 +164,7 @@ async fn kills_of_runs_that_settle_kills_lose_and_double_nothing() {
     assert!(dropped_items(&last) < weights.len());
     assert_eq!(ledger::all(&database).await.len(), (2 * TABLES * 4) as usize);
     Ledger::read(&database).await.assert_counts(&weights);
+    assert_eq!(dropped_in_all_reports(&database), weights.len(), "each in one report");
 }
 
 /// A killed client's COMMIT may still be on its way through the server when the next run asks.

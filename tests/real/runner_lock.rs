@@ -28,6 +28,11 @@ async fn a_second_run_is_busy_and_names_the_first() {
     );
     assert!(second.err.contains(&named), "{}", second.err);
     assert!(second.err.contains("hint: try again when it has ended"), "{}", second.err);
+    // By the id that it names a run is found.
+    let run =
+        second.err.split("timesweep run ").nth(1).and_then(|rest| rest.split(' ').next()).expect("an id");
+    let report = database.ran(&["report", run]).with_code(2).err;
+    assert!(report.contains(&format!("run {run} has no report: it is at work")), "{report}");
     // The lock is the database's, not the state file's: a run with another journal is kept out as well.
     let other_state = database.file("other.db").display().to_string();
     database.ran(&["--state", &other_state, "run", "--apply"]).with_code(75);
@@ -50,7 +55,7 @@ async fn a_run_whose_lock_is_taken_away_stops_with_a_whole_journal() {
     let why = report["stopped"].as_str().expect("stopped");
     assert!(why.starts_with("the runner's lock is lost: its session has ended"), "{why}");
     assert_eq!(dropped_items(&report), 15);
-    assert_eq!(items(&report, "not_tried").len(), 1);
+    assert_eq!(items(&report, "blocked").len(), 1);
     assert!(ledger::open_intents(&database).await.is_empty());
     let next = database.ran(&["run", "--apply", "--output", "json"]).with_code(0).json();
     assert!(next["settled"].as_array().expect("settled").is_empty());

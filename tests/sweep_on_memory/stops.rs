@@ -61,7 +61,15 @@ async fn a_signal_while_chunks_wait_for_locks_closes_their_intents() {
         Box::pin(async {})
     });
     let report = world.sweep_on(Arc::new(meddled)).await.expect("a report");
-    assert_eq!(count(&report, not_tried), 5);
+    let blocked = |outcome: &ItemOutcome| match outcome {
+        ItemOutcome::Blocked { tries, why, .. } => {
+            *tries > 0 && why == "lock timeout; the run was interrupted"
+        }
+        _ => false,
+    };
+    assert_eq!(report.verdict, Verdict::Interrupted);
+    assert_eq!(count(&report, not_tried) + count(&report, blocked), 5, "{report:#?}");
+    assert!(count(&report, blocked) > 0, "what was tried is not called untried");
     assert_eq!(world.oids().len(), 9);
     world.assert_journal_counts([]).await;
 }

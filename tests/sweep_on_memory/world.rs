@@ -88,6 +88,8 @@ pub fn blocker(pid: i32) -> Blocker {
     Blocker {
         pid,
         role: "app".into(),
+        application: "psql".into(),
+        address: None,
         backend: "client backend".into(),
         state: "idle in transaction".into(),
         age_seconds: 60,

@@ -94,7 +94,10 @@ async fn notes(opened: &OpenedOwned) -> Result<BTreeMap<OwnedName, HoldRecord>> 
     let Some(state) = open::existing_state(&opened.state_path).await? else { return Ok(BTreeMap::new()) };
     let mut holds = state.all_holds().await?;
     state.close().await?;
-    holds.retain(|hold| hold.store == opened.settings.store && hold.removed_at.is_none());
+    // Of this store alone: a note is removed together with its pin.
+    let here = identity(&opened.store.identity().await?);
+    let is_here = |hold: &HoldRecord| hold.store == opened.settings.store && hold.identity == here;
+    holds.retain(|hold| is_here(hold) && hold.removed_at.is_none());
     // The newest word counts.
     Ok(holds.into_iter().map(|hold| (OwnedName(hold.hold.dataset.name.clone()), hold)).collect())
 }

@@ -27,7 +27,14 @@ fn opened(registry: &MemoryRegistry) -> OpenedOwned {
         gate: None,
         serve: crate::config::ServeSettings::default(),
         amqp: None,
-        publisher: Publisher::of(None, ReportSettings::default(), store, state_path.clone()),
+        publisher: Publisher {
+            mail: None,
+            report: ReportSettings::default(),
+            store,
+            place: "db1:8086".into(),
+            state_path: state_path.clone(),
+        },
+        place: "db1:8086".into(),
         state_path,
     }
 }

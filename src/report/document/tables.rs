@@ -13,11 +13,11 @@ pub fn sizes(report: &Report) -> Vec<Block> {
         let measure = dataset.measure.as_ref();
         vec![
             dataset.name.to_string(),
-            dataset.chunks_before.to_string(),
+            known((!report.from_journal).then_some(dataset.chunks_before)),
             known(measure.and_then(|measure| measure.chunks_after)),
             dataset.dropped().count().to_string(),
             dataset.bytes_freed().to_string(),
-            dataset.bytes_before.to_string(),
+            known((!report.from_journal).then_some(dataset.bytes_before)),
             known(measure.and_then(|measure| measure.after.as_ref()).map(|after| after.total)),
         ]
     });

@@ -6,7 +6,7 @@ use crate::report::{DatasetReport, ItemOutcome, ItemReport, Report};
 use crate::retention::drift::DriftKind;
 use crate::retention::guard::Refusal;
 
-use crate::report::text::tried;
+use crate::report::text::{tried, who};
 
 use super::{Block, lines, table};
 
@@ -78,21 +78,19 @@ fn what_happened(outcome: &ItemOutcome) -> String {
             let by: Vec<String> = blockers
                 .iter()
                 .map(|blocker| {
-                    let (pid, role, state) = (blocker.pid, &blocker.role, &blocker.state);
-                    format!(
-                        "process {pid} of role {role} ({state}, {} s): {}",
-                        blocker.age_seconds, blocker.statement
-                    )
+                    let (state, statement) = (&blocker.state, &blocker.statement);
+                    format!("{} ({state}, {} s): {statement}", who(blocker), blocker.age_seconds)
                 })
                 .collect();
             let by = if by.is_empty() { String::new() } else { format!("; blocked by {}", by.join("; ")) };
-            format!("still locked after {}, {why}{by}", tried(*tries))
+            format!("still locked after {}: {why}{by}", tried(*tries))
         }
     }
 }
 
 /// What earlier runs left open, and where a saved plan was no longer true.
 fn changes(report: &Report) -> Vec<String> {
+    let cut_off = report.cut_off.iter().map(ToString::to_string);
     let settled = report.settled.iter().map(|item| {
         let what = if item.dropped { "was dropped" } else { "is still there" };
         format!("run {} was cut off: {} of {} {what}", item.run, item.chunk, item.dataset)
@@ -107,7 +105,7 @@ fn changes(report: &Report) -> Vec<String> {
         };
         dataset.left_out.iter().map(line).collect::<Vec<_>>()
     });
-    let all: Vec<String> = settled.chain(drifts).chain(left_out).collect();
+    let all: Vec<String> = cut_off.chain(settled).chain(drifts).chain(left_out).collect();
     let more = all.len().saturating_sub(MOST_CHUNKS);
     let end = (more > 0).then(|| format!("and {more} more; the JSON names them all"));
     all.into_iter().take(MOST_CHUNKS).chain(end).collect()

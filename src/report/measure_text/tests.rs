@@ -109,6 +109,8 @@ fn report(disk: Option<DiskReport>, datasets: Vec<DatasetReport>) -> Report {
         warnings: Vec::new(),
         drifts: Vec::new(),
         settled: Vec::new(),
+        cut_off: Vec::new(),
+        from_journal: false,
         bytes_before: None,
         bytes_after: None,
         gate: None,

@@ -22,10 +22,12 @@ pub fn conditions() -> DatasetReport {
     let outcome = |number: i64| match number {
         9 => ItemOutcome::Blocked {
             tries: 20,
-            why: "canceling statement due to lock timeout".into(),
+            why: "it waited for a lock on the chunk or its table that another session holds".into(),
             blockers: vec![Blocker {
                 pid: 4242,
                 role: "platform".into(),
+                application: "dashboards".into(),
+                address: Some("10.0.0.5".into()),
                 backend: "client backend".into(),
                 state: "idle in transaction".into(),
                 age_seconds: 5_400,

@@ -116,6 +116,7 @@ fn a_hold_keeps_its_chunk() {
         author: "ann".into(),
         reason: "audit".into(),
         expires_at: None,
+        set_on: None,
     };
     let chunks = decided(&table, Some(&policy(Some("3 days"), None)), &[hold]);
     assert_eq!(words(&chunks), "kdkkkk");
@@ -132,6 +133,7 @@ fn a_date_on_which_a_hold_will_still_keep_a_chunk_is_not_told() {
         author: "ann".into(),
         reason: "audit".into(),
         expires_at,
+        set_on: None,
     };
     let goes = |holds: &[Hold]| -> Vec<Option<i64>> {
         let chunks = decided(&table, Some(&policy(Some("3 days"), None)), holds);

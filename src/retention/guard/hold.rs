@@ -23,6 +23,7 @@ pub fn held(dataset: &DatasetName, chunk: &Chunk, holds: &[Hold], now: i64) -> O
         author: hold.author.clone(),
         because: hold.reason.clone(),
         expires_at: hold.expires_at,
+        set_on: hold.set_on.clone(),
     })
 }
 
@@ -34,7 +35,7 @@ mod tests {
 
     fn hold(dataset: &str, chunk: Option<RelationName>, expires_at: Option<i64>) -> Hold {
         let dataset = dataset.parse().expect("name");
-        Hold { id: 1, dataset, chunk, author: "ann".into(), reason: "audit".into(), expires_at }
+        Hold { id: 1, dataset, chunk, author: "ann".into(), reason: "audit".into(), expires_at, set_on: None }
     }
 
     #[test]

@@ -10,6 +10,7 @@ CREATE TABLE run (
     system        TEXT NOT NULL,
     database      TEXT NOT NULL,
     database_oid  INTEGER NOT NULL,
+    place         TEXT NOT NULL,  -- host:port/database by the configuration: known also of a run that never began
     command       TEXT NOT NULL,
     plan_id       TEXT,
     started_at    INTEGER NOT NULL,
@@ -107,6 +108,7 @@ CREATE TABLE hold (
     id             INTEGER PRIMARY KEY,
     store          TEXT NOT NULL,
     system         TEXT NOT NULL,
+    database       TEXT NOT NULL,
     database_oid   INTEGER NOT NULL,
     dataset_schema TEXT NOT NULL,
     dataset_name   TEXT NOT NULL,

@@ -22,7 +22,7 @@ fn database(oid: u32) -> StoreIdentity {
 
 fn hold(id: i64, new: &NewHold) -> Hold {
     let NewHold { dataset, chunk, author, reason, expires_at, .. } = new.clone();
-    Hold { id, dataset, chunk, author, reason, expires_at }
+    Hold { id, dataset, chunk, author, reason, expires_at, set_on: None }
 }
 
 #[tokio::test]
@@ -49,14 +49,24 @@ async fn holds_are_in_force_until_they_expire_or_are_removed() {
     // The same database under another name, and the same name after an upgrade of its cluster.
     let renamed = StoreName("prod".into());
     assert_eq!(state.holds(&renamed, &database(7), 99).await.expect("holds"), [hold(second, &chunk)]);
-    assert_eq!(state.holds(&vm7, &database(70), 99).await.expect("holds"), [hold(second, &chunk)]);
+    let by_name = Hold { set_on: Some(database(7)), ..hold(second, &chunk) };
+    assert_eq!(state.holds(&vm7, &database(70), 99).await.expect("holds"), [by_name.clone()]);
+    let upgraded = StoreIdentity { system: "8".into(), ..database(7) };
+    assert_eq!(state.holds(&vm7, &upgraded, 99).await.expect("holds"), [by_name]);
+    let beside = StoreIdentity { database: "logs".into(), ..database(70) };
+    assert!(
+        state.holds(&vm7, &beside, 99).await.expect("holds").is_empty(),
+        "another database of the store's name"
+    );
+    let renamed_there = StoreIdentity { database: "metrics2".into(), ..database(7) };
+    assert_eq!(state.holds(&vm7, &renamed_there, 99).await.expect("holds"), [hold(second, &chunk)]);
     assert!(state.holds(&renamed, &database(70), 99).await.expect("holds").is_empty());
 
     let all = state.all_holds().await.expect("holds");
     assert_eq!(all.iter().map(|record| record.removed_at).collect::<Vec<_>>(), [Some(50), None, None]);
     assert_eq!(all.iter().map(|record| record.is_active(99)).collect::<Vec<_>>(), [false, true, true]);
     assert!(!all[1].is_active(100));
-    assert_eq!(all[2].store, elsewhere.store);
+    assert_eq!((&all[2].store, &all[2].identity), (&elsewhere.store, &database(8)));
 }
 
 #[tokio::test]

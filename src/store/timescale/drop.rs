@@ -285,10 +285,15 @@ fn failure(error: &sqlx::Error) -> DropFailure {
         return DropFailure::Unknown(database.message().to_owned());
     }
     match database.code() {
-        "55P03" | "40P01" | "40001" => DropFailure::Waited(database.message().to_owned()),
+        "55P03" => DropFailure::Waited(WAITED.into()),
+        "40P01" => DropFailure::Waited("it waited for a session that waited for it (a deadlock)".into()),
+        "40001" => DropFailure::Waited("another session changed the same rows of the catalog".into()),
         code => DropFailure::Permanent { message: described(database), hint: hint_for(code) },
     }
 }
+
+/// TimescaleDB calls the same thing `some chunks could not be read since they are being concurrently updated`.
+const WAITED: &str = "it waited for a lock on the chunk or its table that another session holds";
 
 fn described(error: &PgDatabaseError) -> String {
     let detail = error.detail().map(|text| format!(" ({})", text.lines().next().unwrap_or_default()));

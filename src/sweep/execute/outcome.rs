@@ -2,10 +2,11 @@
 //!
 //! Invariant: outcomes are journaled before they are counted, and every chunk ends exactly once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::problem::{Kind, Problem, Result};
 use crate::report::{ItemOutcome, ItemReport};
+use crate::retention::facts::Blocker;
 use crate::retention::model::ChunkPart;
 use crate::state::{IntentId, Outcome};
 use crate::store::{Change, DropFailure, Dropped, Dropper};
@@ -13,6 +14,9 @@ use crate::store::{Change, DropFailure, Dropped, Dropper};
 use super::Execution;
 use crate::sweep::gather::our_now;
 use crate::sweep::queue::{Batch, Item};
+
+/// How long an ending run asks who is in the way of its last chunks.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 impl Execution {
     pub(super) async fn handle(
@@ -56,6 +60,9 @@ impl Execution {
         {
             self.queue().try_again(lane, items);
             return Err(problem);
+        }
+        if let Some(first) = items.first_mut() {
+            first.waited = Some(why.to_owned());
         }
         let given_up = self.queue().had_to_wait(lane, items, Instant::now());
         self.report_blocked(lane, given_up, why).await
@@ -111,9 +118,10 @@ impl Execution {
             }
         };
         let mut there = there.into_iter();
-        let (left, gone): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
+        let (mut left, gone): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
             there.by_ref().take(item.plan.chunk.parts.len()).filter(|there| *there).count() > 0
         });
+        left.iter_mut().for_each(|item| item.waited = None);
         // A chunk that breaks every session must not be tried for ever: each break is one of its tries.
         let given_up = self.queue().had_to_wait(lane, left, Instant::now());
         self.finish_all(lane, gone, |_| ItemOutcome::Dropped).await?;
@@ -124,6 +132,35 @@ impl Execution {
         self.finish_all(lane, given_up, |_| failed.clone()).await?;
         // The runner's lock decides whether the run may go on: it lives in a session of its own.
         self.lock.lock().await.verify().await.map_err(|problem| broken().cause(problem.sentence))
+    }
+
+    /// What the run did not come to. An intent that was written is closed: the chunk was not dropped. A chunk that was
+    /// tried and waited in vain stays blocked, whatever ended the run.
+    pub(super) async fn report_rest(&self) {
+        let why = if self.stop.is_cancelled() { "the run was interrupted" } else { "the run stopped before" };
+        let asked_until = Instant::now() + LAST_LOOK;
+        // Not in the loop's head: that would keep the queue locked.
+        let rest = self.queue().take_rest();
+        for (lane, item) in rest {
+            let outcome = match item.waited.clone() {
+                Some(waited) => {
+                    let blockers = self.blockers(lane, &item, asked_until).await;
+                    ItemOutcome::Blocked { tries: item.tries, why: format!("{waited}; {why}"), blockers }
+                }
+                None => ItemOutcome::NotTried { why: why.into() },
+            };
+            if let Err(problem) = self.finish(lane, item, outcome).await {
+                self.give_up(problem);
+            }
+        }
+    }
+
+    /// Who is in the way, as far as the store says it by then: a run that is to end waits for no more.
+    async fn blockers(&self, lane: usize, item: &Item, until: Instant) -> Vec<Blocker> {
+        let dataset = self.queue().lane(lane).dataset.clone();
+        let asking = self.driver.blockers(&dataset, &item.plan.chunk.parts);
+        let answer = tokio::time::timeout_at(until.into(), asking).await;
+        answer.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     async fn report_blocked(&self, lane: usize, given_up: Vec<Item>, why: &str) -> Result<()> {

@@ -63,6 +63,6 @@ impl Journal for State {
     }
 
     async fn runs_before(&self, report: &Report) -> Vec<PastRun> {
-        past::runs_before(self, report).await
+        past::runs_before(self, report, "").await
     }
 }

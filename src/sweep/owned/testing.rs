@@ -170,6 +170,7 @@ impl Ground {
             max_clock_skew: HOUR,
             command: "run --apply".into(),
             stop: CancellationToken::new(),
+            place: "db1:8086".into(),
             exit_code: |_| 0,
             our_now: Arc::new(move || now),
             gate: None,

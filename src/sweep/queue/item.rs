@@ -30,6 +30,8 @@ pub struct Item {
     /// Written before the first try.
     pub intent: Option<IntentId>,
     pub tries: u32,
+    /// What its last try waited for in vain.
+    pub waited: Option<String>,
     pub in_the_way: InTheWay,
     /// Somebody in the way may be ended at this instant, so the chunk is tried until then.
     pub not_given_up_before: Option<Instant>,
@@ -44,6 +46,7 @@ impl Item {
             plan: plan.clone(),
             intent: None,
             tries: 0,
+            waited: None,
             in_the_way: InTheWay::default(),
             not_given_up_before: None,
             try_at_once: false,

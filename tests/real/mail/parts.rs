@@ -70,7 +70,9 @@ async fn a_run_that_could_not_begin_is_mailed_as_well() {
     assert!(said.starts_with("[UNREACHABLE] weekly drop main: "), "{said}");
     let text = parsed(&mails[0]).body_text(0).expect("a text").into_owned();
     assert!(text.contains("nothing was dropped"), "{text}");
-    let last = ran(&database, &["report"]).with_code(0).out;
+    let mut report = command(&database, &["report"]);
+    report.env("TEST_DATABASE_URL", "postgres://me@127.0.0.1:1/db");
+    let last = Ran::from(report.output().expect("timesweep starts")).with_code(0).out;
     assert_eq!(
         last.trim_end(),
         text.replace("\r\n", "\n").trim_end(),

@@ -15,7 +15,7 @@ use crate::store::postgres::{column, read_failed};
 fn holders_statement() -> String {
     format!(
         "SELECT DISTINCT ON (a.pid) a.pid, coalesce(a.usename, '?')::text AS role, \
-     coalesce(a.backend_type, '?') AS backend, coalesce(a.state, '?') AS state, \
+     coalesce(a.application_name, '') AS application, host(a.client_addr) AS address, coalesce(a.backend_type, '?') AS backend, coalesce(a.state, '?') AS state, \
      coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start), 0)::bigint AS age, \
      coalesce({STATEMENT}, '?') AS statement \
      FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
@@ -38,6 +38,8 @@ pub async fn holding_locks_on(connection: &mut PgConnection, relations: &[u32]) 
             Ok(Blocker {
                 pid: column(row, "pid")?,
                 role: column(row, "role")?,
+                application: column(row, "application")?,
+                address: column(row, "address")?,
                 backend: column(row, "backend")?,
                 state: column(row, "state")?,
                 age_seconds: column(row, "age")?,

@@ -289,6 +289,7 @@ impl World {
             max_clock_skew: MINUTE,
             command: "run --apply".into(),
             stop: CancellationToken::new(),
+            place: "db1:8086".into(),
             exit_code: |_| 0,
             our_now: Arc::new(move || now),
             gate: None,
