@@ -108,7 +108,7 @@ impl Ledger {
             .rows
             .iter()
             .filter(|(name, row)| {
-                row.mark.is_some() && row.job.is_none() && self.lived_at_the_last_change(job, name)
+                row.mark.is_some() && row.job.is_none() && self.may_have_lived_at_the_last_change(job, name)
             })
             .map(|(name, _)| name.clone())
             .collect();
@@ -193,8 +193,9 @@ impl Ledger {
         Some(seen.last_change.unwrap_or(seen.first_seen))
     }
 
-    fn lived_at_the_last_change(&self, job: JobId, dataset: &OwnedName) -> bool {
-        let (Some(epoch), Some(seen)) = (self.epoch(dataset), self.jobs.get(&job)) else { return false };
+    fn may_have_lived_at_the_last_change(&self, job: JobId, dataset: &OwnedName) -> bool {
+        // Of a job that nobody saw at work, or a dataset that nobody looked at, nothing speaks against it.
+        let (Some(epoch), Some(seen)) = (self.epoch(dataset), self.jobs.get(&job)) else { return true };
         seen.first_seen <= epoch && seen.ended.is_none_or(|ended| epoch <= ended)
     }
 

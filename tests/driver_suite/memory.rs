@@ -90,8 +90,6 @@ fn session(pid: i32) -> SessionFacts {
         in_our_database: true,
         ours: false,
         drops_chunks: false,
-        application: String::new(),
-        address: None,
         state: Some("idle".into()),
         statement: String::new(),
         since_seconds: 0,
@@ -120,6 +118,8 @@ impl Ground for InMemory {
         let by = Blocker {
             pid: 1,
             role: "app".into(),
+            application: String::new(),
+            address: None,
             backend: "client backend".into(),
             state: "idle in transaction".into(),
             age_seconds: 1,

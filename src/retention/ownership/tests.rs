@@ -152,6 +152,15 @@ fn a_success_with_an_unreadable_dataset_pins_what_that_job_may_have_written() {
 }
 
 #[test]
+fn a_success_that_nobody_can_read_of_a_job_that_nobody_saw_holds_every_orphan() {
+    let mut ledger = Ledger::default();
+    check(&mut ledger, &listed(&[("e", HOUR)]), HOUR);
+    ledger.succeeded_with_an_unknown_dataset(job(1), 2 * HOUR);
+    check(&mut ledger, &listed(&[("e", HOUR)]), 60 * HOUR);
+    assert_eq!(check(&mut ledger, &listed(&[("e", HOUR)]), 1_000 * HOUR), Decision::Wait(Wait::Held));
+}
+
+#[test]
 fn an_implausible_list_teaches_nothing() {
     let mut ledger = Ledger::default();
     for (number, text) in (1..).zip(["a", "b", "c", "e"]) {
