@@ -232,7 +232,7 @@ impl Gate {
     /// The ticket of a day, which has to be there.
     pub fn existing(&self, day: Date) -> Result<Ticket> {
         self.tickets.read(day)?.ok_or_else(|| {
-            Problem::refused(format!("there is no ticket {}", self.tickets.path(day).display()))
+            Problem::usage(format!("there is no ticket {}", self.tickets.path(day).display()))
                 .hint("`timesweep gate` writes one where the gate is open; --day names another day")
         })
     }
