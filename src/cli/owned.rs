@@ -76,7 +76,13 @@ async fn opened(
         gate: open::gate_of(common, &config)?,
         serve: config.serve,
         amqp: config.amqp,
-        publisher: Publisher::of(config.mail, config.report, store.name.clone(), state_path.clone()),
+        publisher: Publisher::of(
+            config.mail,
+            config.report,
+            store.name.clone(),
+            store::place(store).ok(),
+            state_path.clone(),
+        ),
         settings,
         state_path,
     })

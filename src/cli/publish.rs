@@ -16,6 +16,7 @@ use crate::report::mail::{Heading, compose};
 use crate::report::{Report, Verdict, text};
 use crate::retention::model::StoreName;
 use crate::state::{NewRun, RunId, State};
+use crate::store;
 use crate::sweep::gated::Ran;
 use crate::sweep::gather::our_now;
 use crate::sweep::past;
@@ -28,30 +29,33 @@ pub struct Publisher {
     mail: Option<MailSettings>,
     report: ReportSettings,
     store: StoreName,
+    /// Which database is meant, for a run that never came to know it.
+    place: Option<String>,
     state_path: PathBuf,
 }
 
 impl Publisher {
     pub fn new(opened: &open::Opened) -> Self {
-        Self {
-            mail: opened.mail.clone(),
-            report: opened.report.clone(),
-            store: opened.store.name.clone(),
-            state_path: opened.state_path.clone(),
-        }
+        let (mail, report) = (opened.mail.clone(), opened.report.clone());
+        let place = store::place(&opened.store).ok();
+        Self::of(mail, report, opened.store.name.clone(), place, opened.state_path.clone())
     }
 
     pub fn of(
         mail: Option<MailSettings>,
         report: ReportSettings,
         store: StoreName,
+        place: Option<String>,
         state_path: PathBuf,
     ) -> Self {
-        Self { mail, report, store, state_path }
+        Self { mail, report, store, place, state_path }
     }
 
     /// Files first, so that the mail tells when there is no folder for them; last the journal, which has it as it was told.
     pub async fn publish(&self, report: &mut Report, exit_code: u8) {
+        if !report.knows_database() {
+            report.place.clone_from(&self.place);
+        }
         let entered = if report.has_begun() { Ok(()) } else { self.enter(report, exit_code).await };
         if let Err(problem) = &entered {
             report.warnings.extend(not_in_the_journal(report, problem));

@@ -27,7 +27,7 @@ fn opened(registry: &MemoryRegistry) -> OpenedOwned {
         gate: None,
         serve: crate::config::ServeSettings::default(),
         amqp: None,
-        publisher: Publisher::of(None, ReportSettings::default(), store, state_path.clone()),
+        publisher: Publisher::of(None, ReportSettings::default(), store, None, state_path.clone()),
         state_path,
     }
 }
