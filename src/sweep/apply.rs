@@ -141,7 +141,6 @@ impl Pass {
         Report {
             identity: plan.identity.clone(),
             server: plan.server.clone(),
-            place: None,
             plan: plan_id,
             unmatched_policies: unmatched_policies(facts, &self.config.rules),
             refusals: plan.refusals.clone(),
