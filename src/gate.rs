@@ -7,8 +7,8 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{GateSettings, LauncherSettings};
 use crate::crash_point;
@@ -22,7 +22,7 @@ pub mod ticket;
 pub mod ticket_file;
 pub mod window;
 
-use decide::{Decision, Row, Wanted, asked_span, decide, second_of};
+use decide::{Decision, Row, Wanted, asked_span, decide, second_of, why_none_counts};
 use launcher::{Clock, Launcher, Values, refuse_foreign_clock};
 use note::Note;
 use ticket::{ChunkStatus, Ticket};
@@ -89,13 +89,27 @@ impl Gate {
     /// Asks, and writes nothing.
     pub async fn look(&self, now: Timestamp, passed: bool) -> Result<Answer> {
         let here = place(&self.settings.window, now);
-        if let Some(ticket) = self.tickets.read(here.day)? {
+        if let Some(ticket) = self.ticket(here.day)? {
             return self.by_ticket(&ticket, here);
         }
         match &self.settings.launcher {
             Some(launcher) if !passed => self.by_launcher(launcher, now).await,
             _ => Ok(by_window(here, passed)),
         }
+    }
+
+    /// The ticket of a day, unless it was checked on another one: a copy under today's name would let today's work be
+    /// forgotten. What is no RFC 3339 in it is of other programs, and says nothing about its day.
+    fn ticket(&self, day: Date) -> Result<Option<Ticket>> {
+        let Some(ticket) = self.tickets.read(day)? else { return Ok(None) };
+        let Ok(checked_at) = ticket.checked_at.parse::<Timestamp>() else { return Ok(Some(ticket)) };
+        let (start, end) = span(&self.settings.window, day);
+        // The day is the launcher's, the moment is ours; its clock is read in whole seconds.
+        let skew = SignedDuration::from_micros(self.max_clock_skew) + SignedDuration::from_secs(1);
+        if start - skew <= checked_at && checked_at < end + skew {
+            return Ok(Some(ticket));
+        }
+        Err(self.tickets.of_another_day(day, checked_at, (start, end)))
     }
 
     /// A ticket remembers that the launcher said yes; the window still says when.
@@ -117,6 +131,24 @@ impl Gate {
         };
         let row = Some(ticket.row.clone()).filter(|row| !row.id.is_empty());
         Ok(Answer { open, reason, asked, day: place.day, row, before: Some(ticket.chunk_status) })
+    }
+
+    /// Whether the launcher answers and may be told, for `check`; nothing is written.
+    pub async fn try_launcher(&self, now: Timestamp) -> Result<Option<String>> {
+        let Some(settings) = &self.settings.launcher else { return Ok(None) };
+        let launcher = Launcher::new(&settings.connection)?;
+        let mut session = launcher.connect().await?;
+        let clock = session.clock().await?;
+        refuse_foreign_clock(&clock, now, self.max_clock_skew)?;
+        let day = place(&self.settings.window, clock.now).day;
+        let values = self.values(settings, asked_span(day, self.span(&clock, day)), None);
+        session.rows(&settings.statement, &values).await?;
+        let update = match &settings.update {
+            None => "",
+            Some(update) if session.try_out(update, &values).await? => ", and may be told",
+            Some(_) => "; its `update` cannot be tried without being run",
+        };
+        Ok(Some(format!("{} answers{update}", launcher.address())))
     }
 
     /// A `dropped` that stands for another database of ours says nothing about this one.
@@ -150,7 +182,13 @@ impl Gate {
             day: there.day,
             span,
         };
-        Ok(Answer::of(decide(&rows, &wanted), Asked::Launcher, there.day))
+        let mut decision = decide(&rows, &wanted);
+        if let (true, Some(others)) = (rows.is_empty(), &settings.others) {
+            // For the reason only: where this fails, the gate is closed no less.
+            let others = session.rows(others, &values).await.unwrap_or_default();
+            decision.reason.push_str(&why_none_counts(&others, &wanted));
+        }
+        Ok(Answer::of(decision, Asked::Launcher, there.day))
     }
 
     /// The moments of a day, as the launcher's clock shows them.
@@ -181,7 +219,7 @@ impl Gate {
         if self.tickets.create(answer.day, &ticket)? == Creation::Ours {
             return Ok(answer);
         }
-        match self.tickets.read(answer.day)? {
+        match self.ticket(answer.day)? {
             Some(theirs) => self.by_ticket(&theirs, Place { day: answer.day, closed: None }),
             None => Err(Problem::busy("the ticket of today was written and removed at this very moment")
                 .hint("another program works with the same ticket; try again")),
@@ -193,7 +231,9 @@ impl Gate {
         let mut row = answer.row.clone().unwrap_or_else(nobody);
         // As the file is called; the launcher may spell it in capitals.
         row.vm_name.clone_from(&self.settings.vm_name);
-        let checked_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        // One that is made again after a run over midnight is of its day as well.
+        let last = span(&self.settings.window, answer.day).1 - SignedDuration::from_secs(1);
+        let checked_at = now.min(last).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         Ticket { row, checked_at, chunk_status: ChunkStatus::Pending }
     }
 
@@ -202,7 +242,7 @@ impl Gate {
         crash_point::reach("before-ticket-close");
         let _alone = self.tickets.lock(answer.day)?;
         // Somebody may have removed it meanwhile; the day is not forgotten.
-        let ticket = self.tickets.read(answer.day)?.unwrap_or_else(|| self.new_ticket(answer, now));
+        let ticket = self.ticket(answer.day)?.unwrap_or_else(|| self.new_ticket(answer, now));
         self.refuse_anothers(&ticket, answer.day)?;
         if !may_become(ticket.chunk_status, status) {
             return Ok(ticket.chunk_status);
@@ -231,8 +271,8 @@ impl Gate {
 
     /// The ticket of a day, which has to be there.
     pub fn existing(&self, day: Date) -> Result<Ticket> {
-        self.tickets.read(day)?.ok_or_else(|| {
-            Problem::refused(format!("there is no ticket {}", self.tickets.path(day).display()))
+        self.ticket(day)?.ok_or_else(|| {
+            Problem::usage(format!("there is no ticket {}", self.tickets.path(day).display()))
                 .hint("`timesweep gate` writes one where the gate is open; --day names another day")
         })
     }

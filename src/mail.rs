@@ -3,6 +3,7 @@
 //! A mail is on disk before it is sent, and removed after the server took it: a crash between the two sends it twice, never not at all.
 //! Invariant: `post` ends within its time, whatever the server does, and never fails: it answers with warnings.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::config::MailSettings;
@@ -32,33 +33,29 @@ pub struct Posted {
 /// Sends a message to every recipient, and what waited before; `now` is in microseconds since 1970 UTC.
 pub async fn post(settings: &MailSettings, outbox: &Outbox, id: &str, message: &[u8], now: i64) -> Posted {
     let mut posted = Posted::default();
-    let recipients: Vec<String> = settings.to.iter().map(|to| to.email.to_string()).collect();
+    let recipients = recipients(settings);
     let new = outbox.keep(id, message, &recipients, now, &mut posted.warnings);
     outbox.replace_older(id, &new);
     crash_point::reach("mail-kept");
     let old = outbox.waiting(&recipients, &new, now, &mut posted.warnings);
-    let mut round = Round { outbox, deadline: Instant::now() + PATIENCE, server: None, away: None };
+    let mut round = Round::new(outbox);
     for waiting in new {
         posted.sent += round.send(settings, waiting, &mut posted.warnings).await;
     }
-    let mut left = 0;
-    for name in old {
-        // Another run may be sending this very mail.
-        let Some(waiting) = outbox.claim(&name) else { continue };
-        let mut why = Vec::new();
-        let sent = if round.is_over() { 0 } else { round.send(settings, waiting, &mut why).await };
-        posted.sent_late += sent;
-        left += 1 - sent;
-    }
-    if left > 0 {
-        let mails = if left == 1 {
-            "1 mail of an earlier run waits".into()
-        } else {
-            format!("{left} mails of earlier runs wait")
-        };
-        posted.warnings.push(format!("{mails} in {} still", outbox.folder().display()));
-    }
+    round.send_old(settings, old, &mut posted).await;
     posted
+}
+
+/// Sends what earlier runs left. Where nothing waits, nobody is connected to.
+pub async fn post_what_waits(settings: &MailSettings, outbox: &Outbox, now: i64) -> Posted {
+    let mut posted = Posted::default();
+    let old = outbox.waiting(&recipients(settings), &[], now, &mut posted.warnings);
+    Round::new(outbox).send_old(settings, old, &mut posted).await;
+    posted
+}
+
+fn recipients(settings: &MailSettings) -> Vec<String> {
+    settings.to.iter().map(|to| to.email.to_string()).collect()
 }
 
 /// Whether the server lets us in, for `check`: nothing is sent. Both answers are sentences.
@@ -78,7 +75,32 @@ struct Round<'a> {
     away: Option<String>,
 }
 
-impl Round<'_> {
+impl<'a> Round<'a> {
+    fn new(outbox: &'a Outbox) -> Self {
+        Self { outbox, deadline: Instant::now() + PATIENCE, server: None, away: None }
+    }
+
+    /// One warning for all that wait on, with the reason of the first where nothing new has told it.
+    async fn send_old(&mut self, settings: &MailSettings, old: Vec<PathBuf>, posted: &mut Posted) {
+        let (mut left, mut reasons) = (0, Vec::new());
+        for name in old {
+            // Another run may be sending this very mail.
+            let Some(waiting) = self.outbox.claim(&name) else { continue };
+            let sent = if self.is_over() { 0 } else { self.send(settings, waiting, &mut reasons).await };
+            posted.sent_late += sent;
+            left += 1 - sent;
+        }
+        if left > 0 {
+            let mails = if left == 1 {
+                "1 mail of an earlier run waits".into()
+            } else {
+                format!("{left} mails of earlier runs wait")
+            };
+            let why = reasons.into_iter().next().map(|why| format!(": {why}")).unwrap_or_default();
+            posted.warnings.push(format!("{mails} in {} still{why}", self.outbox.folder().display()));
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.away.is_some() || Instant::now() >= self.deadline
     }

@@ -112,6 +112,29 @@ pub fn printable(text: impl fmt::Display) -> String {
     text.to_string().chars().fold(String::new(), shown)
 }
 
+/// What a problem said of itself, behind a word such as `warning: `: its causes and its hint on lines of their own, further
+/// in. Nothing else breaks a line, and every line but the first begins with blanks.
+pub fn told(word: &str, text: &str) -> String {
+    let indent = " ".repeat(word.len() - word.trim_start().len() + 4);
+    let add = |shown: String, line: &str| {
+        let line = line.trim();
+        let between = if shown.is_empty() {
+            ""
+        } else if line.starts_with("because: ") || line.starts_with("hint: ") {
+            return shown + "\n" + &indent + &printable(line);
+        } else {
+            " "
+        };
+        shown + between + &printable(line)
+    };
+    format!("{word}{}\n", text.lines().fold(String::new(), add))
+}
+
+/// The same for a place that has no lines.
+pub fn on_one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
 /// The same characters that `retention/name.rs` shows by their numbers; a test in `report/text.rs`
 /// holds the two together, since neither module may use the other.
 fn is_unprintable(letter: char) -> bool {
@@ -146,6 +169,17 @@ mod tests {
             problem.to_string(),
             "the file cannot be read\n  because: no such file\nhint: name another one"
         );
+    }
+
+    #[test]
+    fn behind_a_word_causes_and_hint_have_lines_of_their_own_and_nothing_else_has() {
+        let problem = Problem::refused("no").cause("why\nerror: x").hint("do").to_string();
+        assert_eq!(
+            told("  warning: ", &problem),
+            "  warning: no\n      because: why error: x\n      hint: do\n"
+        );
+        assert_eq!(told("warning: ", "a\nerror: b"), "warning: a error: b\n");
+        assert_eq!(on_one_line(&problem), "no; because: why error: x; hint: do");
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// Why the run ended before its work was done.
     pub stopped: Option<String>,
+    /// Which database was meant, as `host:port/database`, where the run never came to know it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     pub datasets: Vec<DatasetReport>,
     /// Patterns of policies that stand for no table: what they were written for may stay for ever.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

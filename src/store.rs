@@ -92,6 +92,11 @@ pub trait Driver: Send + Sync {
     /// Takes the one runner's lock, or says who holds it (busy).
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
 
+    /// Who holds the runner's lock, as a sentence; takes nothing.
+    async fn runner(&self) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// A session of its own to drop with.
     async fn open_dropper(&self) -> Result<Box<dyn Dropper>>;
 

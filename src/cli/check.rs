@@ -5,42 +5,51 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::{Common, exit, open, output, owned};
-use crate::config::{MailSettings, ReportSettings};
-use crate::gate::Gate;
-use crate::mail;
-use crate::problem::{Result, printable};
-use crate::report::gate::GateReport;
-use crate::report::gate_text;
+use crate::problem::{Result, printable, told};
 use crate::report::measure::{DiskReport, TableMeasure};
 use crate::report::measure_text::{self, per_day};
 use crate::report::plan_text::{all_refusals, run_refusals, source_of, table_refusals};
 use crate::report::table::{counted, indented, number, plain};
-use crate::retention::facts::StoreFacts;
+use crate::retention::facts::{ConnectionFacts, StoreFacts};
 use crate::retention::model::ByteCount;
+use crate::retention::name::quote_identifier;
 use crate::retention::plan::{DatasetPlan, Plan};
 use crate::retention::sessions::{SessionMode, SessionRules};
 use crate::state::State;
+use crate::sweep::gather;
 use crate::sweep::measure::Measuring;
-use crate::sweep::{gated, gather};
-use crate::whole_file;
+
+mod outside;
+
+use outside::{Outside, Trouble};
 
 #[derive(Debug, Serialize)]
 struct Checked {
+    /// What the store told, unless it cannot be looked at: then that is the first of the troubles.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    looked: Option<Looked>,
+    #[serde(flatten)]
+    outside: Outside,
+    exit_code: u8,
+    /// As of every verb that fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Trouble>,
+}
+
+#[derive(Debug, Serialize)]
+struct Looked {
     store: String,
     server: String,
     identity: String,
     role: String,
     privileges: Vec<String>,
     state: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gate: Option<GateReport>,
-    /// What the mail server said, where there is one and it lets us in.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mail: Option<String>,
     tables: Vec<CheckedTable>,
     disk: Option<DiskReport>,
     advice: Vec<String>,
     refusals: Vec<crate::retention::guard::Refusal>,
+    #[serde(skip)]
+    is_refused: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -63,6 +72,25 @@ pub async fn check(common: &Common) -> Result<u8> {
         return owned::check::check(common, &opened).await;
     }
     let opened = open::open(common)?;
+    // Whatever is wrong with one of them, the others are tried as well.
+    let (looked, outside) = (look_at_store(&opened).await, Outside::of(&opened).await);
+    let (looked, problem) = match looked {
+        Ok(looked) => (Some(looked), None),
+        Err(problem) => (None, Some(problem)),
+    };
+    let is_refused = looked.as_ref().is_some_and(|looked| looked.is_refused);
+    let of_store = problem.as_ref().map(exit::of_problem).or(is_refused.then_some(exit::REFUSED));
+    let exit_code = exit::gravest(of_store.into_iter().chain(outside.exit_codes()));
+    let error = problem.as_ref().map(Trouble::from);
+    let checked = Checked { looked, outside, exit_code, error };
+    output::print(common.output, || render(&checked), &checked)?;
+    if let Some(problem) = problem {
+        output::note(&format!("error: {problem}"));
+    }
+    Ok(exit_code)
+}
+
+async fn look_at_store(opened: &open::Opened) -> Result<Looked> {
     let state = State::open(&opened.state_path).await?;
     let facts = gather::facts(opened.driver.as_ref(), &opened.store).await?;
     let plan = gather::plan(&facts, &opened.store, Some(&state), None).await?;
@@ -79,62 +107,29 @@ pub async fn check(common: &Common) -> Result<u8> {
         "{} (holds the journal; one runner per database by the server's lock)",
         opened.state_path.display()
     );
-    let checked = checked(&facts, &plan, &opened.store.sessions, advice, place);
-    let mut checked = Checked { tables, disk, ..checked };
-    if let Some(gate) = &opened.gate {
-        look_at(gate, &mut checked).await;
-    }
-    try_out(opened.mail.as_ref(), &opened.report, &mut checked).await;
-    output::print(common.output, || render(&checked), &checked)?;
-    Ok(if plan.is_refused() { exit::REFUSED } else { exit::DONE })
+    let looked = looked(&facts, &plan, &opened.store.sessions, advice, place);
+    Ok(Looked { tables, disk, ..looked })
 }
 
-/// Asks without writing a ticket. What is wrong with the launcher keeps nobody from reading the rest.
-async fn look_at(gate: &Gate, checked: &mut Checked) {
-    match gated::look(gate).await {
-        Ok(said) => checked.gate = Some(said),
-        Err(problem) => checked.advice.push(format!("the gate cannot be asked: {problem}")),
-    }
-}
-
-/// Where the report shall go. A run that cannot get rid of it works all the same.
-async fn try_out(mail: Option<&MailSettings>, report: &ReportSettings, checked: &mut Checked) {
-    if let Some(settings) = mail {
-        match mail::try_out(settings).await {
-            Ok(said) => checked.mail = Some(said),
-            Err(why) => checked.advice.push(format!("no mail can be sent: {why}")),
-        }
-    }
-    if let Some(folder) = &report.folder
-        && let Err(error) = whole_file::try_out(folder)
-    {
-        checked.advice.push(format!(
-            "reports cannot be kept in {}: {error}; make the folder, or give it to this user",
-            folder.display()
-        ));
-    }
-}
-
-fn checked(
+fn looked(
     facts: &StoreFacts,
     plan: &Plan,
     sessions: &SessionRules,
     advice: Vec<String>,
     state: String,
-) -> Checked {
-    Checked {
+) -> Looked {
+    Looked {
         store: plan.store.to_string(),
         server: plan.server.clone(),
         identity: plan.identity.to_string(),
         role: facts.connection.role.clone(),
         privileges: privileges(facts, sessions),
         state,
-        gate: None,
-        mail: None,
         tables: Vec::new(),
         disk: None,
         advice,
         refusals: plan.refusals.clone(),
+        is_refused: plan.is_refused(),
     }
 }
 
@@ -144,11 +139,23 @@ fn privileges(facts: &StoreFacts, sessions: &SessionRules) -> Vec<String> {
     vec![
         format!("can drop chunks of {owned} of {}", counted(facts.datasets.len(), "hypertable")),
         can(facts.sees_other_sessions, "see other sessions' statements (pg_read_all_stats)"),
-        can(
-            facts.connection.may_signal_backends,
-            &format!("end other sessions (pg_signal_backend); {}", ends(sessions)),
-        ),
+        end_sessions(&facts.connection, sessions),
     ]
+}
+
+fn end_sessions(us: &ConnectionFacts, sessions: &SessionRules) -> String {
+    let ends = ends(sessions);
+    if us.may_signal_backends {
+        return format!("can end other sessions (pg_signal_backend); {ends}");
+    }
+    if us.is_member_of_roles {
+        return format!("can end sessions of {}, as a member; {ends}", sessions.roles.join(", "));
+    }
+    let grant = match sessions.mode {
+        SessionMode::Leave => String::new(),
+        _ => format!("; GRANT pg_signal_backend TO {};", quote_identifier(&us.role)),
+    };
+    format!("cannot end other sessions (pg_signal_backend); {ends}{grant}")
 }
 
 fn ends(sessions: &SessionRules) -> String {
@@ -174,44 +181,39 @@ fn checked_table(dataset: &DatasetPlan, growth: &TableMeasure) -> CheckedTable {
 }
 
 fn render(checked: &Checked) -> String {
+    let outside = &checked.outside;
+    let Some(looked) = &checked.looked else { return outside.render() + &outside.render_troubles() };
     let mut text = format!(
         "store {}: {}\n  {}\n  state: {}\n  role {}:\n",
-        checked.store,
-        printable(&checked.server),
-        printable(&checked.identity),
-        printable(&checked.state),
-        printable(&checked.role)
+        looked.store,
+        printable(&looked.server),
+        printable(&looked.identity),
+        printable(&looked.state),
+        printable(&looked.role)
     );
-    for privilege in &checked.privileges {
+    for privilege in &looked.privileges {
         let _ = writeln!(text, "    {}", printable(privilege));
     }
-    if let Some(mail) = &checked.mail {
-        let _ = writeln!(text, "  mail: {}", printable(mail));
-    }
-    text.push_str(&checked.gate.as_ref().map(gate_text::render).unwrap_or_default());
+    text.push_str(&outside.render());
     text.push('\n');
-    text.push_str(&table_of(&checked.tables));
-    for table in
-        checked.tables.iter().filter(|table| !table.refusals.is_empty() || !table.warnings.is_empty())
+    text.push_str(&table_of(&looked.tables));
+    for table in looked.tables.iter().filter(|table| !table.refusals.is_empty() || !table.warnings.is_empty())
     {
         let _ = writeln!(text, "\n{}", table.table);
         text.push_str(&table_refusals(&table.refusals));
-        for warning in &table.warnings {
-            let _ = writeln!(text, "  warning: {}", printable(warning));
-        }
+        text.extend(table.warnings.iter().map(|warning| told("  warning: ", warning)));
     }
-    if let Some(report) = &checked.disk {
+    if let Some(report) = &looked.disk {
         text.push('\n');
         text.push_str(measure_text::disk(report, None).trim_end_matches('\n'));
         text.push('\n');
     }
-    if !checked.advice.is_empty() {
+    if !looked.advice.is_empty() || !outside.troubles.is_empty() {
         text.push('\n');
     }
-    for advice in &checked.advice {
-        let _ = writeln!(text, "warning: {}", printable(advice));
-    }
-    text.push_str(&run_refusals(&checked.refusals));
+    text.extend(looked.advice.iter().map(|advice| told("warning: ", advice)));
+    text.push_str(&outside.render_troubles());
+    text.push_str(&run_refusals(&looked.refusals));
     text
 }
 

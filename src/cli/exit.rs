@@ -37,6 +37,13 @@ pub fn of_problem(problem: &Problem) -> u8 {
     }
 }
 
+/// Of several, the one that needs somebody most: what no later attempt mends by itself comes first.
+pub fn gravest(codes: impl Iterator<Item = u8>) -> u8 {
+    let order = [USAGE, REFUSED, UNREACHABLE, PARTIAL, BUSY];
+    let codes: Vec<u8> = codes.collect();
+    order.into_iter().find(|code| codes.contains(code)).unwrap_or(DONE)
+}
+
 pub fn of_verdict(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Done | Verdict::NothingToDo | Verdict::Skipped => DONE,
@@ -52,6 +59,15 @@ pub fn of_verdict(verdict: Verdict) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_the_one_counts_that_needs_somebody_most() {
+        for (codes, gravest) in
+            [(vec![], 0), (vec![0, 75], 75), (vec![75, 5], 5), (vec![5, 4], 4), (vec![5, 4, 2], 2)]
+        {
+            assert_eq!(super::gravest(codes.clone().into_iter()), gravest, "{codes:?}");
+        }
+    }
 
     #[test]
     fn every_outcome_has_its_promised_code() {

@@ -54,6 +54,13 @@ pub async fn plan(common: &Common, args: &PlanArgs) -> Result<u8> {
 fn what_the_file_is_good_for(common: &Common, plan: &Plan, path: &Path) -> String {
     let path = path.display();
     let goes = plan.allowed(false).any(|dataset| dataset.going().next().is_some());
+    let overridden = || plan.allowed(true).any(|dataset| dataset.going().next().is_some());
+    if plan.going() > 0 && !goes && overridden() {
+        return format!(
+            "saved to {path}; the caps refuse all of it; to drop it all the same, this once: timesweep apply {path} --override-caps {}",
+            plan.id
+        );
+    }
     if plan.going() > 0 && !goes {
         return format!(
             "saved to {path}; guards refuse all of it, so `timesweep apply {path}` would end with 4"
@@ -73,6 +80,10 @@ pub async fn draw(common: &Common) -> Result<Plan> {
     let plan = gather::plan(&facts, &opened.store, state.as_ref(), None).await?;
     if let Some(state) = state {
         state.close().await?;
+    }
+    // A preview is none the worse for it, but what it shows may be going at this moment.
+    if let Ok(Some(runner)) = opened.driver.runner().await {
+        output::note(&format!("note: {runner}"));
     }
     Ok(plan)
 }

@@ -2,12 +2,13 @@
 //!
 //! Invariant: nothing here fails a run or changes its exit code; what goes wrong is a warning in the report that is printed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{exit, open, output};
 use crate::config::{DEFAULT_TITLE, MailOn, MailSettings, ReportSettings};
-use crate::mail::{Outbox, Posted, post};
-use crate::problem::{Problem, Result};
+use crate::mail::{Outbox, Posted, post, post_what_waits};
+use crate::problem::{Kind, Problem, Result};
 use crate::report::chart::charts;
 use crate::report::early::About;
 use crate::report::html::{self, Pictures};
@@ -46,6 +47,9 @@ impl Publisher {
 
     /// Files first, so that the mail tells when there is no folder for them; last the journal, which has it as it was told.
     pub async fn publish(&self, report: &mut Report, exit_code: u8) {
+        if !report.knows_database() {
+            report.place = Some(self.place.clone());
+        }
         let entered = if report.has_begun() { Ok(()) } else { self.enter(report, exit_code).await };
         if let Err(problem) = &entered {
             report.warnings.extend(not_in_the_journal(report, problem));
@@ -128,7 +132,8 @@ impl Publisher {
             MailOn::Trouble => report.verdict.is_trouble(),
         };
         if !is_wanted {
-            return Vec::new();
+            // What waits is sent by the next run, whatever came of that.
+            return post_what_waits(settings, &Outbox::beside(&self.state_path), our_now()).await.warnings;
         }
         match send(settings, &self.state_path, report, false).await {
             Ok(posted) => {
@@ -184,11 +189,9 @@ async fn send(
 pub async fn mail_again(settings: &MailSettings, state_path: &Path, report: &Report) -> Result<()> {
     let posted = send(settings, state_path, report, true).await.map_err(Problem::unreachable)?;
     if posted.sent < settings.to.len() {
-        let problem = Problem::unreachable(format!(
-            "the mail reached {} of {} recipients",
-            posted.sent,
-            settings.to.len()
-        ));
+        let kind = if posted.sent == 0 { Kind::Unreachable } else { Kind::Partial };
+        let sentence = format!("the mail reached {} of {} recipients", posted.sent, settings.to.len());
+        let problem = Problem::new(kind, sentence);
         return Err(posted.warnings.into_iter().fold(problem, Problem::cause));
     }
     tell_what_is_late(&posted);
@@ -205,7 +208,16 @@ pub fn write_page(path: &Path, report: &Report, title: &str) -> Result<()> {
     let page =
         html::render(report, title, &charts(report), Pictures::Inline).map_err(Problem::unreachable)?;
     whole_file::write(path, page.as_bytes(), MODE).map_err(|error| {
-        Problem::unreachable(format!("the page {} cannot be written", path.display()))
+        // Where the page cannot be at all, the command line is wrong.
+        let is_no_place = matches!(
+            error.kind(),
+            ErrorKind::NotFound
+                | ErrorKind::NotADirectory
+                | ErrorKind::IsADirectory
+                | ErrorKind::PermissionDenied
+        );
+        let kind = if is_no_place { Kind::Usage } else { Kind::Unreachable };
+        Problem::new(kind, format!("the page {} cannot be written", path.display()))
             .because(&error)
             .hint("name a file in a folder that this user may write to")
     })

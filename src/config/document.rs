@@ -235,11 +235,12 @@ impl<'a> Setting<'a> {
         let names = || choices.iter().map(|(name, _)| *name);
         let found = choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         found.ok_or_else(|| {
-            self.fault(format!(
-                ": there is no `{text}`; it is one of {}",
-                names().collect::<Vec<_>>().join(", ")
-            ))
-            .hint(nearest::hint(text, names()))
+            let names: Vec<&str> = names().collect();
+            let fault = self.fault(format!(": there is no `{text}`; it is one of {}", names.join(", ")));
+            match nearest::nearest(text, &names) {
+                Some(name) => fault.hint(format!("did you mean `{name}`?")),
+                None => fault,
+            }
         })
     }
 }

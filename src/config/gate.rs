@@ -42,6 +42,9 @@ pub struct LauncherSettings {
     pub connection: ConnectionSettings,
     /// Gives `id, vm_name, status, who, start_time`.
     pub statement: Statement,
+    /// The machine's newest rows, whosever and of whatever day, to say why none counts. `None` with a statement of
+    /// one's own.
+    pub others: Option<Statement>,
     /// The word that makes a row due.
     pub status: String,
     /// Whose rows count; `None` for anybody's.
@@ -108,9 +111,11 @@ fn read_launcher(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<La
     let password = section.read("password", |setting| secret::read_launcher_password(setting, secrets))?;
     let who = section.read("who", |setting| setting.parsed(some_text))?;
     let update = section.read("update", |setting| asked(setting, &statement::TELLING, who.is_some()))?;
+    let (statement, others) = read_statement(section, who.is_some())?;
     Ok(LauncherSettings {
         connection: ConnectionSettings { url, password },
-        statement: read_statement(section, who.is_some())?,
+        statement,
+        others,
         status: section
             .read("status", |setting| setting.parsed(some_text))?
             .unwrap_or_else(|| DEFAULT_STATUS.into()),
@@ -119,15 +124,22 @@ fn read_launcher(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<La
     })
 }
 
-fn read_statement(section: &Section<'_>, with_who: bool) -> Result<Statement> {
+fn read_statement(section: &Section<'_>, with_who: bool) -> Result<(Statement, Option<Statement>)> {
     let own = section.read("statement", |setting| asked(setting, &statement::ASKING, with_who))?;
     let table = section.read("table", |setting| setting.parsed(quoted_table))?;
     if let Some(own) = own {
-        return Ok(own);
+        return Ok((own, None));
     }
-    let table = table.map_or_else(|| quoted_table(DEFAULT_TABLE), Ok);
-    let sql = table.map(|table| default_statement(&table, with_who));
-    sql.and_then(|sql| Statement::parse(&sql, &statement::ASKING)).map_err(|why| section.fault(why))
+    let table = table.map_or_else(|| quoted_table(DEFAULT_TABLE), Ok).map_err(|why| section.fault(why))?;
+    let parsed = |sql: String| Statement::parse(&sql, &statement::ASKING).map_err(|why| section.fault(why));
+    Ok((parsed(default_statement(&table, with_who))?, Some(parsed(newest_rows(&table))?)))
+}
+
+fn newest_rows(table: &str) -> String {
+    format!(
+        "SELECT id, vm_name, status, who, start_time FROM {table} WHERE vm_name = :vm_name \
+         ORDER BY start_time DESC LIMIT 3"
+    )
 }
 
 /// Every row of the day, whatever its status: two that contradict each other have to be seen.

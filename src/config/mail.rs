@@ -10,7 +10,7 @@ use secrecy::SecretString;
 use super::document::{Section, Setting};
 use super::schema;
 use super::secret::{self, SecretSource};
-use crate::problem::Result;
+use crate::problem::{Problem, Result};
 
 /// What a run is called where nobody says otherwise.
 pub const DEFAULT_TITLE: &str = "weekly drop";
@@ -130,7 +130,11 @@ fn sender(section: &Section<'_>) -> Result<Mailbox> {
 }
 
 fn recipients(section: &Section<'_>) -> Result<Vec<Mailbox>> {
-    let to = section.read("to", |setting| setting.list_of(address))?;
+    let required = |problem: Problem| {
+        let is_empty = problem.sentence.ends_with(" is an empty list");
+        if is_empty { problem.hint("add to = [\"dba@example.org\"]") } else { problem }
+    };
+    let to = section.read("to", |setting| setting.list_of(address).map_err(required))?;
     to.ok_or_else(|| section.fault("names nobody in `to`").hint("add to = [\"dba@example.org\"]"))
 }
 

@@ -75,6 +75,27 @@ fn due_row<'a>(rows: &'a [Row], wanted: &Wanted<'_>) -> Result<(&'a Row, String)
     Ok((first, format!("the launcher says so: {}{more}", told(first))))
 }
 
+/// Where the question found nothing: the machine's newest rows, each with what keeps it from counting.
+pub fn why_none_counts(others: &[Row], wanted: &Wanted<'_>) -> String {
+    let said: Vec<String> = others.iter().filter_map(|row| why_not(row, wanted)).collect();
+    if said.is_empty() { String::new() } else { format!("; {}", said.join("; ")) }
+}
+
+/// Nothing for a row that counts: it came between the two questions.
+fn why_not(row: &Row, wanted: &Wanted<'_>) -> Option<String> {
+    let mut why = Vec::new();
+    if moment(&row.start_time).is_none_or(|start| !is_of_the_day(start, wanted)) {
+        why.push(format!("starts {}", printable(&row.start_time)));
+    }
+    if let Some(who) = wanted.who.filter(|who| !same(&row.who, who)) {
+        why.push(format!("is for `{}`, not `{}`", printable(&row.who), printable(who)));
+    }
+    if !same(&row.status, wanted.status) {
+        why.push(format!("says `{}`, not `{}`", printable(&row.status), printable(wanted.status)));
+    }
+    (!why.is_empty()).then(|| format!("{} {}", label(row), why.join(" and ")))
+}
+
 fn rows_of_the_day<'a>(rows: &'a [Row], wanted: &Wanted<'_>) -> Result<Vec<&'a Row>, String> {
     let mut of_day = Vec::new();
     for row in rows {
@@ -212,6 +233,23 @@ mod tests {
         ] {
             assert_eq!(decided(&rows, who), (open, reason.to_owned()), "{rows:?}");
         }
+    }
+
+    #[test]
+    fn rows_that_do_not_count_are_named_with_what_they_lack() {
+        let day = date(2026, 11, 22);
+        let span = (day.at(0, 0, 0, 0), day.at(0, 0, 0, 0) + jiff::Span::new().days(1));
+        let wanted = Wanted { vm_name: "pg1", status: "due", who: Some("platfrom"), day, span };
+        let rows = [
+            row("6", "due", "platform", "2026-11-22 02:00:00"),
+            row("5", "done", "platfrom", "2026-11-15 02:00:00"),
+            row("7", "due", "platfrom", "2026-11-22 02:00:00"),
+        ];
+        assert_eq!(
+            why_none_counts(&rows, &wanted),
+            "; row 6 is for `platform`, not `platfrom`; row 5 starts 2026-11-15 02:00:00 and says `done`, not `due`"
+        );
+        assert_eq!(why_none_counts(&[], &wanted), "");
     }
 
     #[test]

@@ -202,6 +202,21 @@ impl Session<'_> {
         Ok(rows.into_iter().map(row).collect())
     }
 
+    /// Whether the configured update might be run: the server checks its tables, columns and privileges, and changes
+    /// nothing. `false` where it is of a kind that servers explain not at all.
+    pub async fn try_out(&mut self, statement: &Statement, values: &Values) -> Result<bool> {
+        let verb = statement.sql.split_whitespace().next().unwrap_or_default().to_lowercase();
+        if !["update", "insert", "replace", "delete"].contains(&verb.as_str()) {
+            return Ok(false);
+        }
+        let mut query = sqlx::query::<MySql>(AssertSqlSafe(format!("EXPLAIN {}", statement.sql)));
+        for parameter in &statement.parameters {
+            query = query.bind(values.of(*parameter));
+        }
+        let explained = in_time(query.fetch_all(&mut self.connection)).await;
+        explained.map(|_| true).map_err(|trouble| trouble.told(self.launcher, "try its `update`"))
+    }
+
     /// Runs the configured update; how many rows it found.
     pub async fn tell(&mut self, statement: &Statement, values: &Values) -> Result<u64> {
         let mut query = sqlx::query::<MySql>(AssertSqlSafe(statement.sql.clone()));

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::folder_lock::{self, FolderLock};
@@ -62,6 +63,23 @@ impl TicketFolder {
         };
         let text = String::from_utf8(text).map_err(|_| damaged(&path, "it is not text"))?;
         Ticket::parse(&text, &self.vm_name).map(Some).map_err(|why| damaged(&path, &why))
+    }
+
+    /// What is wrong with a ticket that was checked outside of its day.
+    pub fn of_another_day(&self, day: Date, checked_at: Timestamp, span: (Timestamp, Timestamp)) -> Problem {
+        let why = format!("it was checked at {checked_at}, which is not on {day}");
+        damaged(&self.path(day), &why)
+            .cause(format!("expected its checked_at from {} until before {}", span.0, span.1))
+    }
+
+    /// For `check`: whether a ticket could be written into a folder that the configuration names.
+    pub fn try_out(&self) -> Result<()> {
+        if self.may_be_made {
+            return Ok(());
+        }
+        crate::whole_file::try_out(&self.folder).map_err(|error| {
+            cannot_write(&self.folder.join(format!("{}_{}_…", self.prefix, self.vm_name)), &error)
+        })
     }
 
     /// Writes the first ticket of a day, unless there is one.

@@ -44,6 +44,7 @@ pub struct Server {
     /// `mail.example.org:587`, for sentences.
     place: String,
     has_own_ca: bool,
+    security: Security,
 }
 
 impl Server {
@@ -59,7 +60,12 @@ impl Server {
             builder = builder.credentials(Credentials::new(login.user.clone(), password));
         }
         let place = format!("{}:{}", settings.host, settings.port);
-        Ok(Self { transport: builder.build(), place, has_own_ca: settings.ca_file.is_some() })
+        Ok(Self {
+            transport: builder.build(),
+            place,
+            has_own_ca: settings.ca_file.is_some(),
+            security: settings.security,
+        })
     }
 
     pub async fn send(
@@ -87,14 +93,9 @@ impl Server {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.judge(&error)),
             // What hung once hangs again; the next run is soon enough.
-            Err(_) => Err(Tried {
-                failure: Failure::Later(format!(
-                    "{} did not answer within {} s",
-                    self.place,
-                    limit.as_secs()
-                )),
-                is_worth_another_try: false,
-            }),
+            Err(_) => {
+                Err(Tried { failure: Failure::Later(self.silence(limit)), is_worth_another_try: false })
+            }
         }
     }
 
@@ -104,7 +105,18 @@ impl Server {
             Ok(Ok(true)) => Ok(()),
             Ok(Ok(false)) => Err(format!("{} has closed the connection", self.place)),
             Ok(Err(error)) => Err(self.sentence(&error)),
-            Err(_) => Err(format!("{} did not answer within {} s", self.place, ATTEMPT.as_secs())),
+            Err(_) => Err(self.silence(ATTEMPT)),
+        }
+    }
+
+    /// A server that waits for the first byte of TLS, and a client that waits for a greeting, say nothing to each other.
+    fn silence(&self, limit: Duration) -> String {
+        let said = format!("{} did not answer within {} s", self.place, limit.as_secs());
+        match self.security {
+            Security::Tls => said,
+            Security::StartTls | Security::None => {
+                said + "; where that port is one for TLS from the first byte, set `security` of [mail] to `tls`"
+            }
         }
     }
 
@@ -136,6 +148,9 @@ impl Server {
             }
             next = cause.source();
         }
+        if let Some(hint) = self.wrong_security(&said) {
+            return format!("{} cannot be used: {hint}", self.place);
+        }
         if said.contains("certificate") {
             said.push_str(if self.has_own_ca {
                 "; `ca_file` of [mail] has to hold the CA that signed the server's certificate, and `host` its name"
@@ -144,6 +159,21 @@ impl Server {
             });
         }
         said
+    }
+}
+
+impl Server {
+    /// Where both sides speak, and not the same.
+    fn wrong_security(&self, said: &str) -> Option<&'static str> {
+        match self.security {
+            Security::StartTls if said.contains("STARTTLS is not supported") => Some(
+                "it offers no STARTTLS; name its port with TLS, or set `security` of [mail] to `tls` or, without a login, to `none`",
+            ),
+            Security::Tls if said.contains("corrupt message") || said.contains("InvalidContentType") => Some(
+                "it does not begin with TLS on this port; set `security` of [mail] to `starttls`, or name its port for TLS",
+            ),
+            _ => None,
+        }
     }
 }
 

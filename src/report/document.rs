@@ -51,7 +51,7 @@ pub fn sections(report: &Report) -> Vec<Section> {
         section("Errors and warnings", troubles::blocks(report)),
         section("Run", run::blocks(report)),
         section("Datasets", datasets::blocks(report)),
-        section("Partition", disk::blocks(report)),
+        section("Disk", disk::blocks(report)),
         section("Tables", tables::sizes(report)),
         section("Growth", tables::growth(report)),
         section("Why chunks stay", tables::kept(report)),

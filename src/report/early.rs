@@ -29,6 +29,7 @@ impl Report {
             store: about.store.clone(),
             identity: StoreIdentity { system: String::new(), database: String::new(), database_oid: 0 },
             server: String::new(),
+            place: None,
             plan: Uuid::nil(),
             started_at: about.now,
             ended_at: about.now,

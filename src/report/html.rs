@@ -82,7 +82,7 @@ mod tests {
         for title in [
             "Errors and warnings",
             "Run",
-            "Partition",
+            "Disk",
             "Tables",
             "Growth",
             "Why chunks stay",

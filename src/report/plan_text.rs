@@ -25,7 +25,7 @@ pub fn render(plan: &Plan, every_chunk: bool) -> String {
     );
     for dataset in &plan.datasets {
         text.push('\n');
-        text.push_str(&render_dataset(dataset, every_chunk));
+        text.push_str(&render_dataset(dataset, !plan.refusals.is_empty(), every_chunk));
     }
     text.push('\n');
     for warning in &plan.warnings {
@@ -36,12 +36,13 @@ pub fn render(plan: &Plan, every_chunk: bool) -> String {
     text
 }
 
-fn render_dataset(dataset: &DatasetPlan, every_chunk: bool) -> String {
+fn render_dataset(dataset: &DatasetPlan, run_is_refused: bool, every_chunk: bool) -> String {
     let mut text = format!("{}: {}\n", dataset.name, printable(policy_of(dataset)));
     if dataset.chunks.is_empty() {
         text.push_str("  no chunks\n");
     } else {
-        text.push_str(&chunk_table(dataset, every_chunk));
+        let refused = run_is_refused || !dataset.refusals.is_empty();
+        text.push_str(&chunk_table(dataset, refused, every_chunk));
     }
     for warning in &dataset.warnings {
         let _ = writeln!(text, "  warning: {}", printable(warning));
@@ -74,7 +75,7 @@ pub fn source_of(policy: &Policy, dataset: &DatasetPlan) -> String {
     }
 }
 
-fn chunk_table(dataset: &DatasetPlan, every_chunk: bool) -> String {
+fn chunk_table(dataset: &DatasetPlan, refused: bool, every_chunk: bool) -> String {
     let chunks = if every_chunk { "chunk" } else { "chunks" };
     let mut table = plain(&["", chunks, "range", "size", "rows", "why", "goes"]);
     for group in groups(dataset, every_chunk) {
@@ -93,7 +94,7 @@ fn chunk_table(dataset: &DatasetPlan, every_chunk: bool) -> String {
             number(bytes_of(group)),
             number(rows_of(group)),
             comfy_table::Cell::new(printable(first.reason.sentence(&dataset.axis))),
-            comfy_table::Cell::new(goes(group)),
+            comfy_table::Cell::new(goes(group, refused)),
         ]);
     }
     indented(&table)
@@ -122,8 +123,10 @@ fn rows_of(group: &[ChunkPlan]) -> String {
     }
 }
 
-fn goes(group: &[ChunkPlan]) -> String {
+/// What a guard keeps back goes at no time that anybody knows.
+fn goes(group: &[ChunkPlan], refused: bool) -> String {
     match (group[0].decision, group[0].goes_at()) {
+        (Decision::Drop, _) if refused => "refused".into(),
         (Decision::Drop, _) => "now".into(),
         (_, Some(at)) if group.len() > 1 => format!("from {}", day(at)),
         (_, Some(at)) => day(at),

@@ -176,6 +176,7 @@ fn rich() -> Report {
             database_oid: 16384,
         },
         server: "PostgreSQL 17.11, TimescaleDB 2.19.3 (apache)".into(),
+        place: None,
         plan: Uuid::from_u128(0x019a_b1c2_d3e4_7f00_8123_4567_89ab_0001),
         started_at: NOW,
         ended_at: NOW + 93_000_000,

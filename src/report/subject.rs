@@ -10,7 +10,9 @@ use super::table::counted;
 use super::{Report, Verdict};
 
 /// Longer reasons are cut; the report has them in full.
-const LONGEST_REASON: usize = 90;
+const LONGEST_REASON: usize = 110;
+/// A cut comes after a word, unless that would leave less.
+const SHORTEST_REASON: usize = 40;
 
 /// `[OK] weekly drop pg1/metrics: 12 chunks, 41.3 GiB freed, disk 81%→67%, 74 days left`
 pub fn subject(report: &Report, title: &str) -> String {
@@ -40,12 +42,12 @@ pub fn tag(verdict: Verdict) -> &'static str {
     }
 }
 
-/// `pg1/metrics`: the store and, where the run came to know it, the database.
+/// `pg1/metrics`: the store and the database; `pg1 (db1:5432/metrics)` where the run never came to know it.
 pub fn place(report: &Report) -> String {
-    if report.knows_database() {
-        format!("{}/{}", report.store, report.identity.database)
-    } else {
-        report.store.to_string()
+    match &report.place {
+        _ if report.knows_database() => format!("{}/{}", report.store, report.identity.database),
+        Some(place) => format!("{} ({place})", report.store),
+        None => report.store.to_string(),
     }
 }
 
@@ -124,7 +126,10 @@ fn shortened(text: &str) -> String {
     if text.chars().count() <= LONGEST_REASON {
         return text.to_owned();
     }
-    text.chars().take(LONGEST_REASON).collect::<String>().trim_end().to_owned() + "…"
+    let cut: String = text.chars().take(LONGEST_REASON).collect();
+    // Half a path or a number looks like another one.
+    let words = cut.rsplit_once(' ').map(|(words, _)| words).filter(|words| words.len() >= SHORTEST_REASON);
+    words.unwrap_or(&cut).trim_end().to_owned() + "…"
 }
 
 fn disk(report: &Report) -> Option<String> {
@@ -240,6 +245,25 @@ mod tests {
         says(
             &report,
             "[REFUSED] weekly drop pg1/metrics: 12 chunks, 41.2 GiB freed, disk 81%→67%, 74 days left, 1 warning",
+        );
+    }
+
+    #[test]
+    fn a_run_that_knows_no_database_names_the_place_that_was_meant() {
+        let report = Report { place: Some("db1:5432/metrics".into()), ..sample::unreachable() };
+        says(
+            &report,
+            "[UNREACHABLE] weekly drop pg1 (db1:5432/metrics): the database at pg1:5432 cannot be reached",
+        );
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_after_a_word() {
+        let mut report = sample::busy();
+        report.stopped = Some("the ticket of this very day, which is in the folder that everybody reads, is at /var/lib/mysql-files/weekly_pg1_2026-11-22 and damaged".into());
+        says(
+            &report,
+            "[BUSY] weekly drop pg1: the ticket of this very day, which is in the folder that everybody reads, is at…",
         );
     }
 

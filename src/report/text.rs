@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::problem::printable;
+use crate::problem::{printable, told};
 use crate::retention::drift::DriftKind;
 use crate::retention::facts::Blocker;
 
@@ -37,7 +37,7 @@ pub fn render(report: &Report) -> String {
 /// Nobody was asked but the gate: there is nothing else to say.
 fn skipped(report: &Report) -> String {
     let gate = report.gate.as_ref().map(gate_text::render).unwrap_or_default();
-    let warning = |text: String, warning: &String| text + &format!("warning: {}\n", printable(warning));
+    let warning = |text: String, warning: &String| text + &told("warning: ", warning);
     let warnings = report.warnings.iter().fold(String::new(), warning);
     format!("{} on store {}: skipped\n{gate}{warnings}", printable(&report.command), report.store)
 }
@@ -67,17 +67,17 @@ fn headline(report: &Report) -> String {
 fn troubles(report: &Report) -> String {
     let mut text = String::new();
     if let Some(why) = &report.stopped {
-        let _ = writeln!(text, "stopped early: {}", printable(why));
+        text.push_str(&told("stopped early: ", why));
     }
     text.push_str(&run_refusals(&report.refusals));
     for warning in &report.warnings {
-        let _ = writeln!(text, "warning: {}", printable(warning));
+        text.push_str(&told("warning: ", warning));
     }
     for dataset in report.datasets.iter().filter(|d| !d.refusals.is_empty() || !d.warnings.is_empty()) {
         let _ = writeln!(text, "{}", dataset.name);
         text.push_str(&table_refusals(&dataset.refusals));
         for warning in &dataset.warnings {
-            let _ = writeln!(text, "  warning: {}", printable(warning));
+            text.push_str(&told("  warning: ", warning));
         }
     }
     separated(text)
@@ -270,6 +270,7 @@ mod tests {
             store: StoreName("main".into()),
             identity: StoreIdentity { system: "1".into(), database: NASTY.into(), database_oid: 1 },
             server: NASTY.into(),
+            place: None,
             plan: uuid::Uuid::nil(),
             started_at: 0,
             ended_at: 0,

@@ -47,6 +47,8 @@ pub struct ConnectionFacts {
     /// The server's `deadlock_timeout` in microseconds.
     pub deadlock_timeout: i64,
     pub may_signal_backends: bool,
+    /// Our role is a member of every role in `sessions.roles`: that lets it end their sessions as well.
+    pub is_member_of_roles: bool,
     /// Lock table slots the server has: `max_locks_per_transaction × (max_connections + …)`.
     pub lock_slots: i64,
 }

@@ -78,12 +78,26 @@ impl Driver for Timescale {
     async fn facts(&self, wanted: &Wanted) -> Result<StoreFacts> {
         let asking = async {
             let mut session = self.idle.take("reader").await?;
-            let (facts, catalog) = facts::read(&mut session, &self.idle, wanted).await?;
+            let (mut facts, catalog) = facts::read(&mut session, &self.idle, wanted).await?;
+            if !self.sessions.roles.is_empty() {
+                let roles = sessions::list::roles(&mut session, &self.sessions.roles).await?;
+                facts.connection.is_member_of_roles = privilege::is_member_of_all(&roles);
+            }
             self.idle.give_back(session);
             *self.known() = Some(catalog);
             Ok(facts)
         };
         self.work("read what is in the database", asking).await
+    }
+
+    async fn runner(&self) -> Result<Option<String>> {
+        let asking = async {
+            let mut session = self.idle.take("reader").await?;
+            let holder = lock::holder(&mut session).await;
+            self.idle.give_back(session);
+            Ok(holder)
+        };
+        self.look("ask who is at work", asking).await
     }
 
     async fn total_bytes(&self) -> Result<Option<ByteCount>> {

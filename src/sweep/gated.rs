@@ -34,6 +34,16 @@ pub async fn look(gate: &Gate) -> Result<GateReport> {
     Ok(told(gate, &gate.look(now(), false).await?))
 }
 
+/// Whether everything that a gate needs can be reached, whatever the ticket says: a sentence about the launcher, and
+/// what is wrong, each once.
+pub async fn try_out(gate: &Gate) -> (Option<GateReport>, Option<String>, Vec<Problem>) {
+    let (said, launcher) = (look(gate).await, gate.try_launcher(now()).await);
+    let mut troubles: Vec<Problem> = said.as_ref().err().cloned().into_iter().collect();
+    troubles.extend(launcher.as_ref().err().filter(|why| !troubles.contains(why)).cloned());
+    troubles.extend(gate.tickets().try_out().err());
+    (said.ok(), launcher.ok().flatten(), troubles)
+}
+
 /// What came of a run, and what its gate said where one was asked.
 pub struct Ran {
     pub outcome: Result<Report>,
@@ -161,10 +171,9 @@ fn later(problem: Problem) -> Problem {
 }
 
 fn add(outcome: &mut Result<Report>, troubles: &[Problem]) {
-    let texts = troubles.iter().map(ToString::to_string);
     match outcome {
-        Ok(report) => report.warnings.extend(texts),
-        Err(problem) => problem.causes.extend(texts),
+        Ok(report) => report.warnings.extend(troubles.iter().map(ToString::to_string)),
+        Err(problem) => problem.causes.extend(troubles.iter().map(Problem::in_one_line)),
     }
 }
 

@@ -270,7 +270,7 @@ fn a_disk_setting_that_cannot_be_followed_is_named() {
     check_faults(&[
         (
             "[disk]\nsource = \"ssh\"",
-            "t.toml, line 4: `source` of [disk]: there is no `ssh`; it is one of auto, local, sql, command\nhint: the names known there: auto, local, sql, command",
+            "t.toml, line 4: `source` of [disk]: there is no `ssh`; it is one of auto, local, sql, command",
         ),
         (
             "[disk]\nsource = \"command\"",

@@ -13,10 +13,10 @@ const MOST_ROWS: usize = 8;
 const LEFT: f64 = 12.0;
 const RIGHT: f64 = WIDTH - 12.0;
 const BAR: f64 = 20.0;
-const ROW: f64 = 54.0;
+const ROW: f64 = 60.0;
 const TOP: f64 = 30.0;
-/// From the top of a row to its bar.
-const BAR_TOP: f64 = 26.0;
+/// From the top of a row to its bar; the letters of marked chunks are between the name and the bar.
+const BAR_TOP: f64 = 32.0;
 
 pub fn chart(report: &Report) -> Option<Chart> {
     let mut rows: Vec<Row> = report.datasets.iter().filter_map(row_of).collect();

@@ -26,7 +26,7 @@ pub fn blocks(report: &Report) -> Vec<Block> {
 
 fn gate(gate: &GateReport) -> Vec<(&'static str, String)> {
     let answer = if gate.open { "open" } else { "closed" };
-    let mut rows = vec![("gate", format!("{answer}, asked {}: {} ({})", gate.asked, gate.reason, gate.day))];
+    let mut rows = vec![("gate", format!("{answer} on {}, {}", gate.day, gate.reason))];
     if let Some(row) = &gate.launcher {
         let said = format!(
             "{} for {}, {}, by {}, from {}",

@@ -1,6 +1,6 @@
 //! First of all: what stopped, what was refused, what stayed and why, and warnings.
 
-use crate::problem::printable;
+use crate::problem::{on_one_line, printable};
 use crate::report::closing::not_done;
 use crate::report::{DatasetReport, ItemOutcome, ItemReport, Report};
 use crate::retention::drift::DriftKind;
@@ -30,18 +30,14 @@ fn alarms(report: &Report) -> Vec<String> {
     let of_tables = report.datasets.iter().flat_map(|dataset| {
         let name = dataset.name.to_string();
         let refused = dataset.refusals.iter().map(|refusal| refusal_line(&name, refusal)).collect::<Vec<_>>();
-        let warned = dataset.warnings.iter().map(move |warning| format!("warning: {name}: {warning}"));
+        let warned =
+            dataset.warnings.iter().map(move |warning| format!("warning: {name}: {}", on_one_line(warning)));
         refused.into_iter().chain(warned)
     });
     let undone = not_done(report).into_iter().map(|said| format!("not done: {said}"));
-    let warned = report.warnings.iter().map(|warning| format!("warning: {warning}"));
+    let warned = report.warnings.iter().map(|warning| format!("warning: {}", on_one_line(warning)));
     let all = stopped.chain(undone).chain(refused).chain(warned).chain(of_tables);
     all.map(printable).collect()
-}
-
-/// A problem has its causes and its hint on lines of their own.
-fn on_one_line(why: &str) -> String {
-    why.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
 fn refusal_line(what: &str, refusal: &Refusal) -> String {

@@ -98,6 +98,7 @@ fn report(disk: Option<DiskReport>, datasets: Vec<DatasetReport>) -> Report {
         store: StoreName("main".into()),
         identity: StoreIdentity { system: "1".into(), database: "metrics".into(), database_oid: 1 },
         server: "PostgreSQL".into(),
+        place: None,
         plan: uuid::Uuid::nil(),
         started_at: 0,
         ended_at: 0,

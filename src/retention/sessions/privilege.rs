@@ -44,6 +44,12 @@ pub fn advice(
     advice
 }
 
+/// Whether our role needs no privilege: it is a member of every listed role whose sessions can be ended at all.
+pub fn is_member_of_all(roles: &[RoleFacts]) -> bool {
+    let mut ordinary = roles.iter().filter(|role| role.known && !role.superuser).peekable();
+    ordinary.peek().is_some() && ordinary.all(|role| role.is_ours)
+}
+
 fn unknown(role: &str) -> String {
     format!(
         "`sessions.roles` names {role}, and this server has no such role; names are compared letter by letter"
@@ -82,6 +88,14 @@ mod tests {
         let roles =
             [role("app", false, false), role("postgres", true, false), role("own", false, true), gone];
         advice(&settings, &roles, us, sees)
+    }
+
+    #[test]
+    fn a_member_of_every_listed_role_needs_no_privilege() {
+        let gone = RoleFacts { known: false, ..role("gone", false, false) };
+        assert!(is_member_of_all(&[role("a", false, true), role("postgres", true, false), gone.clone()]));
+        assert!(!is_member_of_all(&[role("a", false, true), role("b", false, false)]));
+        assert!(!is_member_of_all(&[gone]) && !is_member_of_all(&[]));
     }
 
     #[test]

@@ -61,6 +61,13 @@ pub async fn take(server: &Server, idle: &Idle, run: &str) -> Result<AdvisoryLoc
 }
 
 async fn held_by_another(session: &mut PgConnection) -> Problem {
+    let sentence = holder(session).await;
+    Problem::busy(sentence.unwrap_or_else(|| "another run holds the lock on this database".into()))
+        .hint("try again when it has ended")
+}
+
+/// Who holds the lock, as a sentence, where somebody does.
+pub async fn holder(session: &mut PgConnection) -> Option<String> {
     let holder = sqlx::query(HOLDER)
         .bind(i64::from(KEY.0))
         .bind(i64::from(KEY.1))
@@ -68,7 +75,7 @@ async fn held_by_another(session: &mut PgConnection) -> Problem {
         .await
         .ok()
         .flatten();
-    let sentence = holder.and_then(|row| {
+    holder.and_then(|row| {
         let pid: i32 = column(&row, "pid").ok()?;
         let role: String = column(&row, "role").ok()?;
         let application: String = column(&row, "application").ok()?;
@@ -77,9 +84,7 @@ async fn held_by_another(session: &mut PgConnection) -> Problem {
         Some(format!(
             "another run holds the lock on this database: {application} (process {pid}, role {role}, from {address}, since {since})"
         ))
-    });
-    Problem::busy(sentence.unwrap_or_else(|| "another run holds the lock on this database".into()))
-        .hint("try again when it has ended")
+    })
 }
 
 #[async_trait]

@@ -130,6 +130,7 @@ pub async fn read(connection: &mut PgConnection) -> Result<Catalog> {
             superuser: row.try_get("superuser").unwrap_or(false),
             deadlock_timeout: column(&row, "deadlock_timeout")?,
             may_signal_backends: column(&row, "may_signal")?,
+            is_member_of_roles: false,
             lock_slots: column(&row, "lock_slots")?,
         },
     })

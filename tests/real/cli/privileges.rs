@@ -1,7 +1,7 @@
 //! What a role needs: membership of the tables' owner, and nothing else.
 
 use super::story::Story;
-use crate::real::support::TestDatabase;
+use crate::real::support::{Ran, TestDatabase};
 
 const POLICY: &str =
     "[[policies]]\ntable = \"t\"\ndrop_after = \"3 days\"\n[caps]\nshare_of_bytes = \"90 %\"";
@@ -36,4 +36,24 @@ async fn a_role_that_owns_nothing_is_refused_and_a_member_of_the_owner_can_do_al
     story.note(&format!("GRANT pg_read_all_stats TO {tool};"));
     story.step(0, &["check"]);
     insta::assert_snapshot!(story.text());
+}
+
+#[tokio::test]
+async fn a_member_of_the_listed_role_needs_no_privilege_and_check_knows_it() {
+    let database = TestDatabase::new().await;
+    let (app, tool) = (database.role("app").await, database.role("tool").await);
+    let sessions = format!("[stores.main.sessions]\nroles = [\"{app}\"]\nmode = \"terminate_blockers\"\n");
+    database.configuration(&sessions);
+    let check = || {
+        let mut command = database.timesweep(&["check"]);
+        command.env("TEST_DATABASE_URL", database.url_as(&tool, "secret"));
+        Ran::from(command.output().expect("timesweep starts")).with_code(0).out
+    };
+    let grant = format!("GRANT pg_signal_backend TO \"{tool}\"");
+    let missing = check();
+    assert!(missing.contains("    cannot end other sessions ") && missing.contains(&grant), "{missing}");
+    database.run(&format!("GRANT {app} TO {tool}")).await;
+    let member = check();
+    assert!(member.contains(&format!("    can end sessions of {app}, as a member; ")), "{member}");
+    assert!(!member.contains(&grant), "{member}");
 }

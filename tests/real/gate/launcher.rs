@@ -105,6 +105,7 @@ async fn a_due_row_does_not_open_the_gate_on_another_day_or_for_another_role() {
     assert!(Place::with_launcher(&url, &off, "").asked().1.ends_with("is a day off (`not_on`)"));
     let (open, reason) = Place::with_launcher(&url, &open_today(), "who = \"app\"").asked();
     assert!(!open && reason.starts_with("the launcher has no row"), "{reason}");
+    assert!(reason.ends_with("; row 1 is for `dba`, not `app`"), "{reason}");
     assert!(Place::with_launcher(&url, &open_today(), "who = \"dba\"").asked().0);
 }
 

@@ -116,9 +116,51 @@ async fn a_check_says_what_the_gate_would_and_writes_no_ticket() {
     launcher.row(17, "pg1", "due", &format!("{} 02:00:00", today())).await;
     assert!(gated.ran(&["check"]).with_code(0).out.contains("\ngate: open on "));
     launcher.run(&format!("DROP TABLE {}.launcher", launcher.database)).await;
-    let broken = gated.ran(&["check"]).with_code(0).out;
-    assert!(broken.contains("warning: the gate cannot be asked: "), "{broken}");
+    let broken = gated.ran(&["check"]).with_code(2).out;
+    assert!(broken.contains("error: cannot ask the gate\n    because: "), "{broken}");
     assert_eq!(gated.word(), None);
+}
+
+/// Also where the ticket of the day is there, so that no run would ask the launcher.
+#[tokio::test]
+async fn a_check_tries_everything_and_ends_with_what_is_broken() {
+    let launcher = TestLauncher::on(Server::MariaDb).await;
+    launcher.row(17, "pg1", "due", &format!("{} 02:00:00", today())).await;
+    let writer = launcher.account("w", "SELECT, UPDATE", "").await;
+    let gated = Gated::with_launcher(&writer, TOLD).await;
+    let well = gated.ran(&["check"]).with_code(0).out;
+    assert!(well.contains(" answers, and may be told\n"), "{well}");
+    assert_eq!(launcher.status_of(17).await, "due", "nothing was told");
+    gated.ran(&["gate"]).with_code(0);
+    let reader = launcher.reader().await;
+    let away = "mysql://me@127.0.0.1:1/ops".to_owned();
+    for (url, said) in [
+        (reader, "could not be used to try its `update`"),
+        (away, "the launcher cannot be reached: 127.0.0.1:1"),
+    ] {
+        let mut command = gated.command(&["check"]);
+        command.env("TEST_LAUNCHER_URL", url);
+        let broken = Ran::from(command.output().expect("timesweep starts")).with_code(5).out;
+        assert!(broken.contains(said) && broken.contains("\ngate: open on "), "{broken}");
+    }
+    let path = gated.database.file(&format!("timesweep_pg1_{}", today()));
+    std::fs::write(path, "half").expect("written");
+    let damaged = gated.ran(&["check"]).with_code(4).out;
+    assert!(
+        damaged.contains(" is damaged: ") && damaged.contains(" answers, and may be told\n"),
+        "{damaged}"
+    );
+    let mut no_store = gated.command(&["check", "--output", "json"]);
+    no_store.env("TEST_DATABASE_URL", "postgres://me@127.0.0.1:1/nothing");
+    let told = Ran::from(no_store.output().expect("timesweep starts")).with_code(4);
+    assert!(told.err.starts_with("error: cannot connect to 127.0.0.1:1/nothing"), "{}", told.err);
+    let told = told.json();
+    assert_eq!(
+        (told["exit_code"].as_u64(), told["error"]["exit_code"].as_u64()),
+        (Some(4), Some(5)),
+        "{told}"
+    );
+    assert_eq!(told["troubles"][0]["exit_code"], 4);
 }
 
 #[tokio::test]

@@ -64,6 +64,56 @@ async fn a_report_that_is_sent_again_while_it_waits_waits_once() {
     assert_eq!((inbox(&to).len(), outbox(&database)), (1, 0));
 }
 
+/// A run of tomorrow may be skipped, and the next one that works is a week away.
+#[tokio::test]
+async fn what_waits_is_sent_by_a_skipped_run_and_by_a_report_that_is_sent_again() {
+    let closed = "[gate]\nvm_name = \"pg1\"\nnot_on = [";
+    let days: Vec<String> = (-1..=1)
+        .map(|days| {
+            jiff::Timestamp::now()
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .date()
+                .saturating_add(jiff::Span::new().days(days))
+        })
+        .map(|day| format!("\"{day}\""))
+        .collect();
+    let gate = format!("{closed}{}]\n", days.join(", "));
+    let database = with_a_table().await;
+    let to = address("dba");
+    run_with(&database, &section(&[&to], "none", "1", "", false));
+    assert_eq!((inbox(&to).len(), outbox(&database)), (0, 1));
+    // Still away: it is told, also where nobody is told about a skip.
+    database.configuration(&(section(&[&to], "none", "1", "", false) + &gate + POLICY));
+    let skipped = ran(&database, &["run", "--apply", "--scheduler", "cron"]).with_code(0);
+    assert!(
+        skipped.err.contains("1 mail of an earlier run waits in ") && skipped.err.contains("127.0.0.1:1"),
+        "{skipped:?}"
+    );
+    database.configuration(&(mail_section(&[&to]) + &gate + POLICY));
+    let skipped = ran(&database, &["run", "--apply", "--scheduler", "cron"]).with_code(0);
+    assert_eq!((skipped.out.as_str(), skipped.err.as_str()), ("", ""));
+    assert_eq!((inbox(&to).len(), outbox(&database)), (1, 0), "the report of the run that worked");
+
+    let database = with_a_table().await;
+    let to = address("dba");
+    run_with(&database, &section(&[&to], "none", "1", "", false));
+    let no_place = ran(&database, &["report", "--html", "/nonexistent/report.html"]).with_code(2);
+    assert!(no_place.err.contains("cannot be written"), "{}", no_place.err);
+    database.configuration(&(mail_section(&[&to, &address("never")]) + POLICY));
+    let partly = ran(&database, &["report", "--mail"]).with_code(3);
+    assert!(partly.err.contains("the mail reached 1 of 2 recipients"), "{}", partly.err);
+    assert_eq!((inbox(&to).len(), outbox(&database)), (1, 1), "once");
+    std::fs::remove_dir_all(database.file("outbox")).expect("removed");
+
+    let database = with_a_table().await;
+    let to = address("dba");
+    run_with(&database, &section(&[&to], "none", "1", "", false));
+    database.configuration(&(mail_section(&[&to]) + POLICY));
+    let sent = ran(&database, &["report", "--mail"]).with_code(0);
+    assert!(!sent.err.contains("earlier runs"), "{}", sent.err);
+    assert_eq!((inbox(&to).len(), outbox(&database)), (1, 0), "once");
+}
+
 #[tokio::test]
 async fn a_refused_recipient_keeps_the_mail_from_nobody_else() {
     let database = with_a_table().await;

@@ -67,7 +67,7 @@ async fn a_run_that_could_not_begin_is_mailed_as_well() {
     Ran::from(away.output().expect("timesweep starts")).with_code(5);
     let mails = inbox(&to);
     let said = subject(&mails[0]);
-    assert!(said.starts_with("[UNREACHABLE] weekly drop main: "), "{said}");
+    assert!(said.starts_with("[UNREACHABLE] weekly drop main (127.0.0.1:1/db): "), "{said}");
     let text = parsed(&mails[0]).body_text(0).expect("a text").into_owned();
     assert!(text.contains("nothing was dropped"), "{text}");
     let mut report = command(&database, &["report"]);
@@ -89,7 +89,8 @@ async fn a_run_that_finds_another_at_work_says_so_by_mail() {
     let mut first = AtWork::start(&database).await;
     ran(&database, &["run", "--apply"]).with_code(75);
     let said = subject(&inbox(&to)[0]);
-    assert!(said.starts_with("[BUSY] weekly drop main: another run holds the lock"), "{said}");
+    assert!(said.starts_with("[BUSY] weekly drop main (127.0.0.1:"), "{said}");
+    assert!(said.contains(&format!("/{}): another run holds the lock", database.name)), "{said}");
     first.unlock().await;
     first.ended().with_code(0);
     assert!(subject(&inbox(&to)[1]).starts_with("[OK] "));
@@ -114,7 +115,7 @@ async fn a_closed_gate_is_mailed_only_where_that_is_asked_for() {
         assert_eq!(inbox(&to).len(), mails, "{on}");
     }
     let said = subject(&inbox(&to)[0]);
-    assert!(said.starts_with("[SKIPPED] weekly drop main: "), "{said}");
+    assert!(said.starts_with("[SKIPPED] weekly drop main (127.0.0.1:"), "{said}");
 }
 
 /// Found out late, at the database: no guard has refused anything.
@@ -126,7 +127,23 @@ async fn a_wrong_configuration_is_not_mailed_as_a_refusal() {
     database.configuration(&(mail_section(&[&to]) + &POLICY.replace("public.*", "public.tt")));
     ran(&database, &["run", "--apply"]).with_code(2);
     let said = subject(&inbox(&to)[0]);
-    assert!(said.starts_with("[MISCONFIGURED] weekly drop main: there is no table public.tt"), "{said}");
+    assert!(said.starts_with("[MISCONFIGURED] weekly drop main (127.0.0.1:"), "{said}");
+    assert!(said.contains("): there is no table public.tt"), "{said}");
+}
+
+#[tokio::test]
+async fn a_wrong_security_is_named_as_the_setting_it_is() {
+    let database = TestDatabase::new().await;
+    let (to, ca) = (address("dba"), variable("CA"));
+    for (security, port, hint) in [
+        ("starttls", "TLS_PORT", "set `security` of [mail] to `tls`"),
+        ("starttls", "PORT", "it offers no STARTTLS; "),
+        ("tls", "STARTTLS_PORT", "set `security` of [mail] to `starttls`"),
+    ] {
+        database.configuration(&section(&[&to], security, &variable(port), &ca, false));
+        let checked = ran(&database, &["check"]).with_code(5).out;
+        assert!(checked.contains("error: no mail can be sent: ") && checked.contains(hint), "{checked}");
+    }
 }
 
 #[tokio::test]
@@ -137,25 +154,25 @@ async fn check_tries_the_mail_server_and_the_folder_and_sends_nothing() {
     let reports = database.file("reports");
     let folder = format!("[report]\nfolder = {:?}\n", reports.display().to_string());
     database.configuration(&(mail_section(&[&to]) + &folder + POLICY));
-    let checked = ran(&database, &["check"]).with_code(0).out;
+    let checked = ran(&database, &["check"]).with_code(5).out;
     let place = format!("127.0.0.1:{}", variable("STARTTLS_PORT"));
     assert!(checked.contains(&format!("  mail: {place} lets us in (starttls, as timesweep)\n")), "{checked}");
-    let missing = format!("warning: reports cannot be kept in {}: No such file", reports.display());
+    let missing = format!("error: reports cannot be kept in {}: No such file", reports.display());
     assert!(checked.contains(&missing), "{checked}");
 
     std::fs::create_dir(&reports).expect("a folder");
     let no_trust = mail_section(&[&to]).replace(&format!("ca_file = {:?}\n", variable("CA")), "");
     database.configuration(&(no_trust + &folder + POLICY));
-    let checked = ran(&database, &["check"]).with_code(0).out;
-    assert!(checked.contains("warning: no mail can be sent: ") && checked.contains("`ca_file`"), "{checked}");
+    let checked = ran(&database, &["check"]).with_code(5).out;
+    assert!(checked.contains("error: no mail can be sent: ") && checked.contains("`ca_file`"), "{checked}");
     assert!(!checked.contains("reports cannot be kept"), "{checked}");
     assert_eq!(std::fs::read_dir(&reports).expect("the folder").count(), 0, "nothing is left there");
 
     let mut stranger = database.timesweep(&["check"]);
     database.configuration(&(mail_section(&[&to]) + &folder + POLICY));
     stranger.env("MAIL_PASSWORD", "wrong");
-    let checked = Ran::from(stranger.output().expect("timesweep starts")).with_code(0).out;
-    assert!(checked.contains("warning: no mail can be sent: ") && checked.contains("535"), "{checked}");
+    let checked = Ran::from(stranger.output().expect("timesweep starts")).with_code(5).out;
+    assert!(checked.contains("error: no mail can be sent: ") && checked.contains("535"), "{checked}");
     assert_eq!(inbox(&to).len(), 0);
 }
 
