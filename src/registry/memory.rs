@@ -58,7 +58,9 @@ pub fn check_ledger(
         ledger.settle(&name, &decision, now);
         (name, decision)
     };
-    Ok(Checked { decisions: names.into_iter().map(decide).collect() })
+    let decisions = names.into_iter().map(decide).collect();
+    ledger.conclude(now);
+    Ok(Checked { decisions })
 }
 
 /// Whether the row of a dataset is still the one that was seen.

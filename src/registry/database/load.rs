@@ -20,7 +20,9 @@ use crate::retention::ownership::claims::Claims;
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 
-use read::{claim, deleted, hold, ids, kept_row, last_check, seen_dataset, seen_job, start, their_row};
+use read::{
+    claim, deleted, hold, ids, kept_row, last_check, seen_dataset, seen_job, start, their_row, unread,
+};
 pub(super) use read::{only_job, some};
 
 /// By how much the clock of an orchestrator and that of a store may differ: a job is taken to have started
@@ -146,6 +148,10 @@ pub(super) async fn load(
     } else {
         slice::load(connection, statements, scope, lock, &mut loaded).await?;
     }
+    if loaded.whole || scope.orphans {
+        let unread = connection.read(statements.all_unread, &[], unread).await?;
+        loaded.ledger.unread = unread.into_iter().collect();
+    }
     loaded.remember();
     loaded.learn_starts(connection, statements, &scope.live).await?;
     loaded.take_in();
@@ -228,6 +234,7 @@ impl Loaded {
             datasets: self.ledger.datasets.clone(),
             tombstones: self.ledger.tombstones.clone(),
             holds: self.ledger.holds.clone(),
+            unread: self.ledger.unread.clone(),
         };
     }
 

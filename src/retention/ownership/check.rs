@@ -111,7 +111,22 @@ impl Ledger {
             }
         }
         self.look_at_marks(now);
+        self.hold_what_nobody_could_read();
         Ok(())
+    }
+
+    /// What changed since such a job began may be its result, and this check is the first one to see it.
+    fn hold_what_nobody_could_read(&mut self) {
+        if let Some(since) = self.unread.values().map(|result| result.since).min() {
+            self.hold_orphans(|epoch| since <= epoch);
+        }
+    }
+
+    /// The inventory was read after `now`: all that came before has been looked for. To be called when
+    /// every decision is settled.
+    pub fn conclude(&mut self, now: i64) {
+        self.hold_what_nobody_could_read();
+        self.unread.retain(|_, result| result.at >= now);
     }
 
     fn refuse_implausible(&self, inventory: &Inventory, settings: &Settings) -> Result<(), Implausible> {
