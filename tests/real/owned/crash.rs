@@ -131,3 +131,25 @@ async fn a_kill_in_front_of_any_commit_of_the_registry_loses_no_message() {
     place.stays(&dataset).await;
     serving.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_process_left_open_says_nothing_about_the_data_of_later() {
+    let Installation { place, owner, owned, due, .. } = installation().await;
+    let mut serving = place.serve_until_killed("dataset-dropped");
+    assert_eq!(serving.ended().await, 909, "{}", serving.log());
+    // A process on another host, whose journal knows nothing of it, goes on.
+    let state = place.database.file("state-of-another-host.db").display().to_string();
+    let other = place.serve_as(&["--state", &state]).await;
+    other.listens().await;
+    eventually("its registration is forgotten", async || place.row(&due).await.is_none()).await;
+    let job = Uuid::now_v7();
+    place.ground.write(&due).await;
+    place.succeeds(job, &due).await;
+    place.is_active(&due, job).await;
+    other.stop().await;
+    let serving = place.serve().await;
+    place.stays(&due).await;
+    place.is_active(&due, job).await;
+    place.is_active(&owned, owner).await;
+    serving.stop().await;
+}

@@ -120,6 +120,18 @@ async fn a_slow_influxdb_slows_the_loop_and_not_the_ways_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_the_middle_of_a_slow_pass_ends_well_and_the_next_start_goes_on() {
+    let (troubled, proxy) = with_store_behind_a_proxy().await;
+    proxy.set(Mode::Delay(Duration::from_millis(400)));
+    let Troubled { place, serving, owner, owned, due } = troubled;
+    eventually("a pass is at work", async || proxy.answered() > 0).await;
+    serving.stop().await;
+    proxy.set(Mode::Pass);
+    let serving = place.serve().await;
+    Troubled { place, serving, owner, owned, due }.recovers().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drop_whose_answer_is_lost_is_looked_at_again() {
     let (troubled, proxy) = with_store_behind_a_proxy().await;
     proxy.set(Mode::BreakBehind("DROP+DATABASE"));
