@@ -21,7 +21,10 @@ mod real {
     mod ledger;
     mod mail;
     mod measure;
+    #[allow(dead_code, reason = "the driver suite uses the rest")]
+    mod own_influx;
     mod own_server;
+    mod owned;
     mod proxy;
     mod registry;
     mod restart;
@@ -31,4 +34,6 @@ mod real {
     mod signals;
     mod space_partitions;
     mod stalled;
+    #[allow(dead_code, reason = "every mode that a test may want")]
+    mod tcp_proxy;
 }

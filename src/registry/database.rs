@@ -262,6 +262,7 @@ impl Registry for DatabaseRegistry {
         let check = |loaded: &mut Loaded| {
             let checked = check_ledger(&mut loaded.ledger, inventory, settings, adopts, now);
             loaded.checked_at = checked.is_ok().then_some(now);
+            loaded.explain_new_holds();
             checked
         };
         self.change("check the datasets", &scope_of_check(inventory), now, check).await
@@ -369,6 +370,8 @@ impl Loaded {
             .iter()
             .filter(|(name, until)| until.is_none() && self.before.holds.get(*name) != Some(*until));
         let reason = "a job that may have written it succeeded, and nobody can read with what";
-        self.reasons.extend(new.map(|(name, _)| (name.clone(), reason.to_owned())));
+        for (name, _) in new {
+            self.reasons.entry(name.clone()).or_insert_with(|| reason.to_owned());
+        }
     }
 }

@@ -68,7 +68,9 @@ pub fn check_ledger(
         ledger.settle(&name, &decision, now);
         (name, decision)
     };
-    Ok(Checked { decisions: names.into_iter().map(decide).collect(), too_old })
+    let decisions = names.into_iter().map(decide).collect();
+    ledger.conclude(now);
+    Ok(Checked { decisions, too_old })
 }
 
 /// Whether the row of a dataset is still the one that was seen.

@@ -47,6 +47,17 @@ pub struct Ledger {
     pub holds: BTreeMap<OwnedName, Option<i64>>,
     /// When the last complete check began; 1970 before the first.
     pub checked_at: i64,
+    /// Successes that nobody can read, until a check has looked for what they wrote.
+    pub unread: BTreeMap<JobId, UnreadResult>,
+}
+
+/// A job succeeded, and nobody can read with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnreadResult {
+    /// When the job was first seen live; zero where nobody saw it.
+    pub since: i64,
+    /// When the result came.
+    pub at: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,15 +115,15 @@ impl Ledger {
 
     /// The job reported success, and nobody can read with what: its orphans wait for a person.
     pub fn succeeded_with_an_unknown_dataset(&mut self, job: JobId, now: i64) {
-        let epoch: Vec<OwnedName> = self
-            .rows
-            .iter()
-            .filter(|(name, row)| {
-                row.mark.is_some() && row.job.is_none() && self.may_have_lived_at_the_last_change(job, name)
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        self.holds.extend(epoch.into_iter().map(|name| (name, None)));
+        let seen = self.jobs.get(&job);
+        // One that comes again must not hold what a person let go.
+        let is_new = seen.is_none_or(|seen| seen.ended.is_none());
+        let since = seen.map_or(0, |seen| seen.first_seen);
+        let until = seen.and_then(|seen| seen.ended).unwrap_or(now);
+        self.hold_orphans(|epoch| since <= epoch && epoch <= until);
+        if is_new {
+            self.unread.insert(job, UnreadResult { since, at: now });
+        }
         self.end(job, now);
     }
 
@@ -193,10 +204,12 @@ impl Ledger {
         Some(seen.last_change.unwrap_or(seen.first_seen))
     }
 
-    fn may_have_lived_at_the_last_change(&self, job: JobId, dataset: &OwnedName) -> bool {
-        // Of a job that nobody saw at work, or a dataset that nobody looked at, nothing speaks against it.
-        let (Some(epoch), Some(seen)) = (self.epoch(dataset), self.jobs.get(&job)) else { return true };
-        seen.first_seen <= epoch && seen.ended.is_none_or(|ended| epoch <= ended)
+    /// Until a person removes it.
+    fn hold_orphans(&mut self, is_meant: impl Fn(i64) -> bool) {
+        let orphans = self.rows.iter().filter(|(_, row)| row.mark.is_some() && row.job.is_none());
+        let meant = orphans.map(|(name, _)| name).filter(|name| self.epoch(name).is_some_and(&is_meant));
+        let meant: Vec<OwnedName> = meant.cloned().collect();
+        self.holds.extend(meant.into_iter().map(|name| (name, None)));
     }
 
     /// What other programs see follows from claims and deletions. A mark that stays keeps its instant.

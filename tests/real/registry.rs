@@ -13,7 +13,7 @@ mod world;
 
 mod crash;
 mod many;
-mod omotes;
+pub mod omotes;
 mod others;
 
 use super::support::TestDatabase;

@@ -23,6 +23,8 @@ pub(super) struct Changes {
     pub datasets_gone: Rows,
     pub holds: Rows,
     pub holds_gone: Rows,
+    pub unread: Rows,
+    pub unread_gone: Rows,
     pub kept: Rows,
     pub kept_gone: Rows,
     pub inserted: Rows,
@@ -118,6 +120,12 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
         json!({"dataset": name.0, "until": until, "reason": reason})
     });
     changes.holds_gone = gone(&before.holds, &after.holds, |name| json!(name.0));
+    changes.unread = new(
+        &before.unread,
+        &after.unread,
+        |job, result| json!({"job": job.0, "since": result.since, "at": result.at}),
+    );
+    changes.unread_gone = gone(&before.unread, &after.unread, |job| json!(job.0));
 }
 
 fn new<K: Ord, V: PartialEq>(

@@ -20,7 +20,7 @@ use crate::retention::ownership::claims::Claims;
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 
-use read::{claim, deleted, hold, kept_row, last_check, seen_dataset, seen_job, their_row};
+use read::{claim, deleted, hold, kept_row, last_check, seen_dataset, seen_job, their_row, unread};
 pub(super) use read::{live_job, some};
 
 /// What a unit of work needs to know.
@@ -143,6 +143,10 @@ pub(super) async fn load(
     } else {
         slice::load(connection, statements, scope, lock, &mut loaded).await?;
     }
+    if loaded.whole || scope.orphans {
+        let unread = connection.read(statements.all_unread, &[], unread).await?;
+        loaded.ledger.unread = unread.into_iter().collect();
+    }
     loaded.remember();
     loaded.take_in();
     Ok(loaded)
@@ -225,6 +229,7 @@ impl Loaded {
             tombstones: self.ledger.tombstones.clone(),
             holds: self.ledger.holds.clone(),
             checked_at: self.ledger.checked_at,
+            unread: self.ledger.unread.clone(),
         };
     }
 

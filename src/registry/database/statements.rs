@@ -49,6 +49,8 @@ pub(super) struct Statements {
     /// dataset, until, reason
     pub all_holds: &'static str,
     pub holds_of: &'static str,
+    /// job, since, instant
+    pub all_unread: &'static str,
     /// number, instant, announced
     pub last_check: &'static str,
     /// Tables called `job`.
@@ -64,6 +66,8 @@ pub(super) struct Statements {
     pub remove_datasets: &'static str,
     pub put_holds: &'static str,
     pub remove_holds: &'static str,
+    pub put_unread: &'static str,
+    pub remove_unread: &'static str,
     pub put_kept: &'static str,
     pub remove_kept: &'static str,
     pub insert_theirs: &'static str,

@@ -32,6 +32,8 @@ pub(super) async fn write(
         (statements.put_datasets, changes.datasets),
         (statements.remove_holds, changes.holds_gone),
         (statements.put_holds, changes.holds),
+        (statements.remove_unread, changes.unread_gone),
+        (statements.put_unread, changes.unread),
         (statements.remove_kept, changes.kept_gone),
         (statements.put_kept, changes.kept),
         (statements.delete_theirs, changes.tombstones_removed),

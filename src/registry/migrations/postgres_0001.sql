@@ -61,6 +61,13 @@ CREATE TABLE timesweep_hold (
     reason  text
 );
 
+-- Successes whose dataset nobody can read, until a check has looked for it.
+CREATE TABLE timesweep_unread_result (
+    job   uuid PRIMARY KEY,
+    since bigint NOT NULL,
+    at    bigint NOT NULL
+);
+
 -- One row. Every check sees every mark, so its number and instant are kept once, and so is the number of the
 -- last check whose report was published.
 CREATE TABLE timesweep_check (

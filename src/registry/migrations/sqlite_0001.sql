@@ -59,6 +59,12 @@ CREATE TABLE timesweep_hold (
     reason  TEXT
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE timesweep_unread_result (
+    job   TEXT PRIMARY KEY,
+    since INTEGER NOT NULL,
+    at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE timesweep_check (
     only_row  INTEGER PRIMARY KEY CHECK (only_row = 1),
     number    INTEGER NOT NULL,

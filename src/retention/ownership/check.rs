@@ -107,6 +107,7 @@ impl Ledger {
         inventory.datasets.iter().for_each(|sighting| self.see(sighting, read_by));
         self.miss_unlisted(inventory, settings, now);
         self.look_at_marks(now);
+        self.hold_what_nobody_could_read();
         self.checked_at = now;
         Ok(ended)
     }
@@ -120,6 +121,20 @@ impl Ledger {
         for name in missing.cloned().collect::<Vec<_>>() {
             self.miss(&name, proves, now);
         }
+    }
+
+    /// What changed since such a job began may be its result, and this check is the first one to see it.
+    fn hold_what_nobody_could_read(&mut self) {
+        if let Some(since) = self.unread.values().map(|result| result.since).min() {
+            self.hold_orphans(|epoch| since <= epoch);
+        }
+    }
+
+    /// The inventory was read after `now`: all that came before has been looked for. To be called when
+    /// every decision is settled.
+    pub fn conclude(&mut self, now: i64) {
+        self.hold_what_nobody_could_read();
+        self.unread.retain(|_, result| result.at >= now);
     }
 
     fn refuse_implausible(&self, inventory: &Inventory, settings: &Settings) -> Result<(), Implausible> {

@@ -10,7 +10,7 @@ use super::world::{HOUR, Place, SETTINGS, START, id, listed};
 use super::{adoption, place};
 
 /// What stands there before a registry is opened.
-const TABLES: &str = "CREATE TYPE jobstatus AS ENUM ('REGISTERED', 'SUBMITTED', 'RUNNING'); \
+pub const TABLES: &str = "CREATE TYPE jobstatus AS ENUM ('REGISTERED', 'SUBMITTED', 'RUNNING'); \
      CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); \
      INSERT INTO alembic_version VALUES ('543bc8f6ad87'); \
      CREATE TABLE job (job_id uuid PRIMARY KEY, celery_id varchar, workflow_type varchar NOT NULL, \

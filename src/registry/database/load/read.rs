@@ -9,7 +9,7 @@ use crate::registry::database::connection::Columns;
 use crate::retention::ownership::adopt::FoundRow;
 use crate::retention::ownership::claims::Claim;
 use crate::retention::ownership::live::LiveJob;
-use crate::retention::ownership::{JobId, OwnedName, SeenDataset, SeenJob};
+use crate::retention::ownership::{JobId, OwnedName, SeenDataset, SeenJob, UnreadResult};
 
 /// A JSON list of ids.
 pub(in crate::registry::database) fn ids(all: impl IntoIterator<Item = JobId>) -> String {
@@ -111,6 +111,10 @@ pub(super) fn seen_dataset(row: &dyn Columns) -> sqlx::Result<(OwnedName, SeenDa
 
 pub(super) fn hold(row: &dyn Columns) -> sqlx::Result<(OwnedName, Option<i64>, Option<String>)> {
     Ok((name(row, 0)?, row.number(1)?, row.text(2)?))
+}
+
+pub(super) fn unread(row: &dyn Columns) -> sqlx::Result<(JobId, UnreadResult)> {
+    Ok((job(row, 0)?, UnreadResult { since: number(row, 1)?, at: number(row, 2)? }))
 }
 
 pub(super) fn last_check(row: &dyn Columns) -> sqlx::Result<LastCheck> {

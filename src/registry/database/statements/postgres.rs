@@ -110,6 +110,7 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     ),
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset = ", texts!("1")),
+    all_unread: "SELECT job::text, since, at FROM timesweep_unread_result",
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1::bigint WHERE to_regclass('job') IS NOT NULL",
     live_jobs: concat!("SELECT job_id::text, ", micros!("registered_at"), " FROM job"),
@@ -138,6 +139,10 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
         FROM json_to_recordset($1::json) AS x (dataset text, until bigint, reason text) \
         ON CONFLICT (dataset) DO UPDATE SET until = excluded.until, reason = excluded.reason",
     remove_holds: concat!("DELETE FROM timesweep_hold WHERE dataset = ", texts!("1")),
+    put_unread: "INSERT INTO timesweep_unread_result (job, since, at) \
+        SELECT job, since, at FROM json_to_recordset($1::json) AS x (job uuid, since bigint, at bigint) \
+        ON CONFLICT (job) DO UPDATE SET since = excluded.since, at = excluded.at",
+    remove_unread: concat!("DELETE FROM timesweep_unread_result WHERE job = ", ids!("1")),
     put_kept: "INSERT INTO timesweep_row (row_id, dataset, job, marked_at, first_look, first_check) \
         SELECT row_id, dataset, job, marked_at, first_look, first_check FROM json_to_recordset($1::json) \
           AS x (row_id uuid, dataset text, job uuid, marked_at bigint, first_look bigint, first_check bigint) \

@@ -74,6 +74,7 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
     ),
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset ", listed!("1")),
+    all_unread: "SELECT job, since, at FROM timesweep_unread_result",
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'job'",
     live_jobs: "SELECT job_id, registered_at FROM job",
@@ -112,6 +113,12 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
         "ON CONFLICT (dataset) DO UPDATE SET until = excluded.until, reason = excluded.reason"
     ),
     remove_holds: concat!("DELETE FROM timesweep_hold WHERE dataset ", listed!("1")),
+    put_unread: concat!(
+        "INSERT INTO timesweep_unread_result (job, since, at) ",
+        from_rows!("value ->> 'job', value ->> 'since', value ->> 'at'"),
+        "ON CONFLICT (job) DO UPDATE SET since = excluded.since, at = excluded.at"
+    ),
+    remove_unread: concat!("DELETE FROM timesweep_unread_result WHERE job ", listed!("1")),
     put_kept: concat!(
         "INSERT INTO timesweep_row (row_id, dataset, job, marked_at, first_look, first_check) ",
         from_rows!(

@@ -1,0 +1,13 @@
+//! Owned data by the program itself: `serve` and the verbs against a real InfluxDB or PostgreSQL that holds
+//! the data, a real PostgreSQL as registry, a real RabbitMQ, and the public Python client.
+
+mod crash;
+mod ground;
+mod messages;
+mod place;
+mod replicas;
+mod rest;
+mod serving;
+mod stories;
+mod trouble;
+mod with_others;
