@@ -17,7 +17,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
     ("mail", &["config", "crash_point", "problem", "whole_file"]),
     ("disk", &["config", "problem", "retention"]),
     ("report", &["problem", "retention"]),
-    ("gate", &["config", "crash_point", "problem"]),
+    ("gate", &["config", "crash_point", "problem", "whole_file"]),
     ("registry", &["config", "crash_point", "problem", "retention"]),
     // Ways in: they write marks and wake the loop, and never see a store.
     ("server", &["config", "problem", "registry", "retention", "wake"]),

@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
@@ -78,6 +79,10 @@ impl Place {
         let path = |day: &str| self.database.file(&format!("timesweep_pg1_{day}"));
         let (day, _) = self.tickets().remove(0);
         let yesterday = day.parse::<Date>().expect("a day").yesterday().expect("a day");
+        let line = fs::read_to_string(path(&day)).expect("the ticket");
+        let asked = line.split(',').nth(5).expect("seven fields");
+        let earlier = asked.parse::<Timestamp>().expect("an instant") - jiff::SignedDuration::from_hours(24);
+        fs::write(path(&day), line.replace(asked, &earlier.to_string())).expect("written");
         fs::rename(path(&day), path(&yesterday.to_string())).expect("moved");
         yesterday
     }

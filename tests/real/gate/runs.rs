@@ -236,14 +236,14 @@ async fn a_run_that_a_guard_refuses_says_failed_and_the_next_one_goes_on() {
 #[tokio::test]
 async fn a_run_that_cannot_reach_its_store_says_failed_and_takes_no_dropped_back() {
     let gated = Gated::new(&open_today()).await;
-    let unreachable = |gated: &Gated| {
-        let mut command = gated.command(&["run", "--apply"]);
+    let elsewhere = |gated: &Gated, arguments: &[&str]| {
+        let mut command = gated.command(arguments);
         command.env("TEST_DATABASE_URL", "postgres://me@127.0.0.1:1/nothing");
         Ran::from(command.output().expect("timesweep starts"))
     };
-    unreachable(&gated).with_code(5);
+    elsewhere(&gated, &["run", "--apply"]).with_code(5);
     assert_eq!(gated.word().as_deref(), Some("failed"));
-    let told = gated.ran(&["report", "--output", "json"]).with_code(0).json();
+    let told = elsewhere(&gated, &["report", "--output", "json"]).with_code(0).json();
     assert_eq!(
         (told["verdict"].as_str(), told["gate"]["ticket"]["after"].as_str()),
         (Some("unreachable"), Some("failed"))
@@ -251,7 +251,7 @@ async fn a_run_that_cannot_reach_its_store_says_failed_and_takes_no_dropped_back
     gated.run(0);
     assert_eq!(gated.word().as_deref(), Some("dropped"));
     // Another address is another database, as far as anybody can tell.
-    let ran = unreachable(&gated).with_code(4);
+    let ran = elsewhere(&gated, &["run", "--apply"]).with_code(4);
     assert!(ran.err.contains("says `dropped` for ") && ran.err.contains("`prefix`"), "{}", ran.err);
     assert_eq!(gated.word().as_deref(), Some("dropped"));
 }
