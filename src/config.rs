@@ -176,7 +176,7 @@ impl Config {
         let mail = mail::read(&top, secrets)?;
         let serve = serve::read(&top, secrets)?;
         let amqp = amqp::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate, registry, serve, amqp, ownership })
+        Ok(Self { stores, state, mail, report, gate, serve, amqp, registry, ownership })
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.

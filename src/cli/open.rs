@@ -64,9 +64,12 @@ pub fn state_path(common: &Common) -> Result<PathBuf> {
     }
 }
 
+/// Where a store is, and its name where that was typed.
+pub type Place = (String, Option<StoreName>);
+
 /// The places of the stores that are meant, each with the store's name where that was typed; `None` where there is no
 /// configuration, so that only the state is known. Connects to nothing.
-pub fn places(common: &Common) -> Result<Option<Vec<(String, Option<StoreName>)>>> {
+pub fn places(common: &Common) -> Result<Option<Vec<Place>>> {
     if !has_configuration(common) && common.store.is_none() {
         return Ok(None);
     }

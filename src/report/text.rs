@@ -132,15 +132,15 @@ fn freed_table(report: &Report) -> String {
             comfy_table::Cell::new(&dataset.name),
             number(dataset.dropped().count()),
             number(dataset.bytes_freed()),
-            number(known(report, dataset.chunks_before)),
-            number(known(report, dataset.bytes_before)),
+            number(known(report, &dataset.chunks_before)),
+            number(known(report, &dataset.bytes_before)),
         ]);
     }
     if any { indented(&table) + "\n" } else { String::new() }
 }
 
 /// The journal does not say what a table was like.
-fn known(report: &Report, value: impl ToString) -> String {
+fn known(report: &Report, value: &dyn ToString) -> String {
     if report.from_journal { "?".into() } else { value.to_string() }
 }
 

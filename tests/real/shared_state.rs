@@ -69,11 +69,11 @@ async fn a_report_is_that_of_the_configurations_own_database() {
     assert_eq!((&refused["verdict"], &refused["past_runs"]), (&"refused".into(), &Value::Null));
     assert_eq!((&refused["plan"], &refused["identity"]["database_oid"]), (&Value::Null, &Value::Null));
 
-    let list = ran(&ours, &ours, &["report", "--list"]).with_code(0).out;
+    let listed = ran(&ours, &ours, &["report", "--list"]).with_code(0).out;
     for shown in
         [format!("/{} ", ours.name), format!("/{} ", other.name), " done ".into(), " refused ".into()]
     {
-        assert!(list.contains(&shown), "{shown}: {list}");
+        assert!(listed.contains(&shown), "{shown}: {listed}");
     }
     let of_store = ran(&other, &ours, &["report", "--list", "--store", "main"]).with_code(0).out;
     assert!(of_store.contains(&other.name) && !of_store.contains(&ours.name), "{of_store}");

@@ -18,12 +18,12 @@ async fn stopped_by(signal: &str, code: i32) {
     assert_eq!(report["stopped"], "a signal ended the run");
     assert_eq!(dropped_items(&report), 15);
     assert!(items(&report, "not_tried").is_empty(), "it was tried for as long as the run lasted");
-    let blocked = items(&report, "blocked");
-    assert_eq!(blocked.len(), 1);
+    let stuck = items(&report, "blocked");
+    assert_eq!(stuck.len(), 1);
     let said =
         "it waited for a lock on the chunk or its table that another session holds; the run was interrupted";
-    assert_eq!(blocked[0]["outcome"]["why"], said);
-    let blocker = &blocked[0]["outcome"]["blockers"][0];
+    assert_eq!(stuck[0]["outcome"]["why"], said);
+    let blocker = &stuck[0]["outcome"]["blockers"][0];
     assert_eq!((&blocker["role"], &blocker["address"]), (&"postgres".into(), &"127.0.0.1".into()));
     assert_eq!(database.chunks("t").await, 5);
     assert!(ledger::open_intents(&database).await.is_empty(), "every intent has its outcome");

@@ -52,7 +52,9 @@ impl Outside {
         if let Some(gate) = &opened.gate {
             let (said, launcher, troubles) = gated::try_out(gate).await;
             (outside.gate, outside.launcher) = (said, launcher);
-            troubles.into_iter().for_each(|why| outside.add(&why.while_doing("ask the gate")));
+            for why in troubles {
+                outside.add(&why.while_doing("ask the gate"));
+            }
         }
         if let Some(settings) = &opened.mail {
             match mail::try_out(settings).await {

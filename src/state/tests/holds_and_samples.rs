@@ -50,7 +50,7 @@ async fn holds_are_in_force_until_they_expire_or_are_removed() {
     let renamed = StoreName("prod".into());
     assert_eq!(state.holds(&renamed, &database(7), 99).await.expect("holds"), [hold(second, &chunk)]);
     let by_name = Hold { set_on: Some(database(7)), ..hold(second, &chunk) };
-    assert_eq!(state.holds(&vm7, &database(70), 99).await.expect("holds"), [by_name.clone()]);
+    assert_eq!(state.holds(&vm7, &database(70), 99).await.expect("holds"), std::slice::from_ref(&by_name));
     let upgraded = StoreIdentity { system: "8".into(), ..database(7) };
     assert_eq!(state.holds(&vm7, &upgraded, 99).await.expect("holds"), [by_name]);
     let beside = StoreIdentity { database: "logs".into(), ..database(70) };

@@ -121,7 +121,9 @@ impl Execution {
         let (mut left, gone): (Vec<Item>, Vec<Item>) = items.into_iter().partition(|item| {
             there.by_ref().take(item.plan.chunk.parts.len()).filter(|there| *there).count() > 0
         });
-        left.iter_mut().for_each(|item| item.waited = None);
+        for item in &mut left {
+            item.waited = None;
+        }
         // A chunk that breaks every session must not be tried for ever: each break is one of its tries.
         let given_up = self.queue().had_to_wait(lane, left, Instant::now());
         self.finish_all(lane, gone, |_| ItemOutcome::Dropped).await?;

@@ -9,7 +9,7 @@ use crate::real::support::eventually;
 struct Installation {
     place: Place,
     owner: Uuid,
-    owned: String,
+    kept: String,
     deleted: Uuid,
     due: String,
 }
@@ -17,11 +17,11 @@ struct Installation {
 /// One dataset that belongs to a job, one whose job was deleted, and its grace is over.
 async fn installation() -> Installation {
     let mut place = Place::on_influx().await;
-    let short = std::mem::replace(&mut place.times, String::new());
+    let short = std::mem::take(&mut place.times);
     place.times = short.replace("grace = \"1 s\"", "grace = \"1 hour\"");
-    let (owner, owned, deleted, due) = (Uuid::now_v7(), id(), Uuid::now_v7(), id());
+    let (owner, kept, deleted, due) = (Uuid::now_v7(), id(), Uuid::now_v7(), id());
     let serving = place.serve().await;
-    for (job, dataset) in [(owner, &owned), (deleted, &due)] {
+    for (job, dataset) in [(owner, &kept), (deleted, &due)] {
         place.ground.write(dataset).await;
         place.succeeds(job, dataset).await;
         place.is_active(dataset, job).await;
@@ -30,20 +30,20 @@ async fn installation() -> Installation {
     place.is_marked(&due).await;
     serving.stop().await;
     place.times = short;
-    Installation { place, owner, owned, deleted, due }
+    Installation { place, owner, kept, deleted, due }
 }
 
 /// Killed at this point; `is_gone` and `has_row` afterwards; and then a new start.
 async fn killed_at(point: &str, is_gone: bool, has_row: bool) {
-    let Installation { place, owner, owned, deleted, due } = installation().await;
+    let Installation { place, owner, kept, deleted, due } = installation().await;
     let mut serving = place.serve_until_killed(point);
     assert_eq!(serving.ended().await, 909, "{}", serving.log());
     assert_eq!(!place.ground.has(&due).await, is_gone);
     assert_eq!(place.row(&due).await.is_some(), has_row);
     let serving = place.serve().await;
     place.goes(&due).await;
-    place.is_active(&owned, owner).await;
-    place.stays(&owned).await;
+    place.is_active(&kept, owner).await;
+    place.stays(&kept).await;
     assert!(place.is_deleted(deleted).await);
     serving.stop().await;
     let again = place.ran(&["run", "--apply", "--output", "json"]).with_code(0).json();
@@ -134,7 +134,7 @@ async fn a_kill_in_front_of_any_commit_of_the_registry_loses_no_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_process_left_open_says_nothing_about_the_data_of_later() {
-    let Installation { place, owner, owned, due, .. } = installation().await;
+    let Installation { place, owner, kept, due, .. } = installation().await;
     let mut serving = place.serve_until_killed("dataset-dropped");
     assert_eq!(serving.ended().await, 909, "{}", serving.log());
     // A process on another host, whose journal knows nothing of it, goes on.
@@ -150,6 +150,6 @@ async fn what_a_killed_process_left_open_says_nothing_about_the_data_of_later() 
     let serving = place.serve().await;
     place.stays(&due).await;
     place.is_active(&due, job).await;
-    place.is_active(&owned, owner).await;
+    place.is_active(&kept, owner).await;
     serving.stop().await;
 }

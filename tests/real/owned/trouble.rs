@@ -32,30 +32,30 @@ struct Troubled {
     place: Place,
     serving: Serving,
     owner: Uuid,
-    owned: String,
+    kept: String,
     due: String,
 }
 
 impl Troubled {
     async fn on(place: Place) -> Self {
         let serving = place.serve().await;
-        let (owner, owned, deleted, due) = (Uuid::now_v7(), id(), Uuid::now_v7(), id());
-        for (job, dataset) in [(owner, &owned), (deleted, &due)] {
+        let (owner, kept, deleted, due) = (Uuid::now_v7(), id(), Uuid::now_v7(), id());
+        for (job, dataset) in [(owner, &kept), (deleted, &due)] {
             place.ground.write(dataset).await;
             place.succeeds(job, dataset).await;
             place.is_active(dataset, job).await;
         }
         place.passes(1).await;
         assert_eq!(serving.delete_job(deleted).await.code, 200);
-        Self { place, serving, owner, owned, due }
+        Self { place, serving, owner, kept, due }
     }
 
     /// Everything is back: what is due goes, what is owned stays, and nothing is wrong any more.
     async fn recovers(self) {
-        let Self { place, serving, owner, owned, due } = self;
+        let Self { place, serving, owner, kept, due } = self;
         place.goes(&due).await;
-        place.is_active(&owned, owner).await;
-        place.stays(&owned).await;
+        place.is_active(&kept, owner).await;
+        place.stays(&kept).await;
         serving.listens().await;
         serving.stop().await;
     }
@@ -88,7 +88,7 @@ async fn half_a_list_is_no_list() {
     for bytes in [0, 1, 200, 600] {
         proxy.set(Mode::CutAfter(bytes));
         troubled.serving.is_in_trouble("loop").await;
-        let (row, owner) = (troubled.place.row(&troubled.owned).await, troubled.owner);
+        let (row, owner) = (troubled.place.row(&troubled.kept).await, troubled.owner);
         assert_eq!(row, Some((Some(owner), false)), "{bytes}");
     }
     proxy.set(Mode::Pass);
@@ -101,7 +101,7 @@ async fn a_server_that_leaves_rows_out_is_not_believed() {
     let server = troubled.place.ground.server();
     server.limit_rows(1);
     troubled.serving.is_in_trouble("loop").await;
-    troubled.place.is_active(&troubled.owned, troubled.owner).await;
+    troubled.place.is_active(&troubled.kept, troubled.owner).await;
     server.stop();
     server.up("false");
     troubled.recovers().await;
@@ -123,12 +123,12 @@ async fn a_slow_influxdb_slows_the_loop_and_not_the_ways_in() {
 async fn a_stop_in_the_middle_of_a_slow_pass_ends_well_and_the_next_start_goes_on() {
     let (troubled, proxy) = with_store_behind_a_proxy().await;
     proxy.set(Mode::Delay(Duration::from_millis(400)));
-    let Troubled { place, serving, owner, owned, due } = troubled;
+    let Troubled { place, serving, owner, kept, due } = troubled;
     eventually("a pass is at work", async || proxy.answered() > 0).await;
     serving.stop().await;
     proxy.set(Mode::Pass);
     let serving = place.serve().await;
-    Troubled { place, serving, owner, owned, due }.recovers().await;
+    Troubled { place, serving, owner, kept, due }.recovers().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,14 +147,14 @@ async fn a_drop_that_never_arrives_is_tried_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_server_in_place_of_ours_teaches_nothing() {
-    let Troubled { mut place, serving, owner, owned, due } = Troubled::on(Place::on_influx().await).await;
+    let Troubled { mut place, serving, owner, kept, due } = Troubled::on(Place::on_influx().await).await;
     serving.kill().await;
     let (empty, ours) = (OwnInflux::start("false"), place.store_url.clone());
     place.store_url.clone_from(&empty.url);
     let serving = place.serve_as(&[]).await;
     serving.is_in_trouble("loop").await;
     eventually("it says why", async || serving.log().contains("the store lists nothing")).await;
-    assert_eq!(place.row(&owned).await, Some((Some(owner), false)));
+    assert_eq!(place.row(&kept).await, Some((Some(owner), false)));
     let check = place.ran(&["check"]);
     assert!(check.out.contains("the store lists nothing"), "{check:?}");
     // The wrong one gets some data of its own.
@@ -163,26 +163,26 @@ async fn an_empty_server_in_place_of_ours_teaches_nothing() {
     serving.kill().await;
     place.store_url = ours;
     let serving = place.serve().await;
-    let place_again = Troubled { place, serving, owner, owned, due };
+    let place_again = Troubled { place, serving, owner, kept, due };
     place_again.recovers().await;
 }
 
 /// Another server that has data of its own, though not ours: fewer are missing than the cap allows.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_server_costs_no_data_although_registrations_are_forgotten() {
-    let Troubled { mut place, serving, owner, owned, due } = Troubled::on(Place::on_influx().await).await;
+    let Troubled { mut place, serving, owner, kept, due } = Troubled::on(Place::on_influx().await).await;
     place.goes(&due).await;
     serving.kill().await;
     let (wrong, ours) = (Ground::influx(), place.store_url.clone());
     wrong.write("telegraf").await;
     place.store_url = wrong.url();
     let serving = place.serve().await;
-    eventually("it is forgotten", async || place.row(&owned).await.is_none()).await;
+    eventually("it is forgotten", async || place.row(&kept).await.is_none()).await;
     serving.kill().await;
     place.store_url = ours;
     let serving = place.serve().await;
-    place.is_active(&owned, owner).await;
-    place.stays(&owned).await;
+    place.is_active(&kept, owner).await;
+    place.stays(&kept).await;
     serving.stop().await;
 }
 
@@ -215,7 +215,7 @@ async fn a_registry_whose_sessions_are_cut_again_and_again_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_away_acknowledges_nothing_and_stops_checks_until_it_is_back() {
     let troubled = Troubled::on(Place::on_influx().await).await;
-    let Troubled { place, serving, owned, .. } = &troubled;
+    let Troubled { place, serving, kept, .. } = &troubled;
     let allow = |yes: bool| format!("ALTER DATABASE {} ALLOW_CONNECTIONS {yes}", place.database.name);
     place.database.run_outside(&allow(false)).await;
     cut(place).await;
@@ -225,7 +225,7 @@ async fn a_registry_that_is_away_acknowledges_nothing_and_stops_checks_until_it_
     assert_eq!((said.code, &said.json["status"]), (503, &503.into()), "{said:?}");
     place.client_deletes(&[job]).await;
     serving.is_in_trouble("deletions").await;
-    assert!(place.ground.has(owned).await && place.ground.has(&troubled.due).await);
+    assert!(place.ground.has(kept).await && place.ground.has(&troubled.due).await);
     place.database.run_outside(&allow(true)).await;
     eventually("it is deleted", async || place.is_deleted(job).await).await;
     troubled.recovers().await;

@@ -16,8 +16,9 @@ async fn rich() -> (Ground, Report) {
     ground.happen(&Event::Hold { dataset: name(4), until: Some(START + 900 * HOUR) });
     ground.delete(2);
     ground.later(1);
-    let since = Some(ground.now());
-    ground.registry.change(|ledger| ledger.job_is_live(LiveJob { job: job(77), since }, since.unwrap_or(0)));
+    let since = ground.now();
+    let live = LiveJob { job: job(77), since: Some(since) };
+    ground.registry.change(|ledger| ledger.job_is_live(live, since));
     ground.write(6);
     ground.later(29);
     ground.write(5);
