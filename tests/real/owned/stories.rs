@@ -259,7 +259,7 @@ async fn a_job_whose_worker_died_and_that_nobody_hears_of_again_ends_with_its_lo
     assert!(place.ground.has(&dataset).await);
     place.job_row_goes(job).await;
     // Its row goes, no result ever comes, and the time passes.
-    place.database.run("UPDATE timesweep_seen_job SET first_seen = first_seen - 600000000").await;
+    place.database.run("UPDATE timesweep_seen_job SET first_seen = first_seen - 600000000, age_from = age_from - 600000000").await;
     place.goes(&dataset).await;
     serving.stop().await;
 }
