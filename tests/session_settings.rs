@@ -1,5 +1,6 @@
 //! Reads the SQL that we send: settings are made for one transaction only, never for a session that a
-//! pooler may hand to somebody else, nothing is ever dropped but by `drop_chunks`, and one file ends sessions.
+//! pooler may hand to somebody else, nothing is ever dropped but by `drop_chunks` or as the schema of an
+//! owned dataset (in one file), and one file ends sessions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,12 +42,19 @@ fn every_setting_is_made_with_set_local() {
 }
 
 #[test]
-fn nothing_is_dropped_or_truncated_but_by_drop_chunks() {
+fn nothing_is_dropped_or_truncated_but_by_drop_chunks_or_as_a_schema() {
     let sql = sql_of_the_drivers().to_uppercase();
-    for statement in ["DROP TABLE", "TRUNCATE", "DELETE FROM", "CASCADE", "ALTER TABLE"] {
+    for statement in ["DROP TABLE", "TRUNCATE", "DELETE FROM", "ALTER TABLE"] {
         assert!(!sql.contains(statement), "{statement}");
     }
     assert!(sql.contains("DROP_CHUNKS("));
+    let files_with = |word: &str| -> Vec<PathBuf> {
+        let files = sources(&root().join("src/store"));
+        files.into_iter().filter(|path| code(path).to_uppercase().contains(word)).collect()
+    };
+    for word in ["CASCADE", "DROP SCHEMA"] {
+        assert_eq!(files_with(word), [root().join("src/store/schema/drop.rs")], "{word}");
+    }
 }
 
 #[test]
