@@ -10,6 +10,7 @@ mod dead_letters;
 pub mod esdl;
 mod line;
 mod reading;
+pub mod taker;
 pub mod wire;
 
 use std::sync::Arc;

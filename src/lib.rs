@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod disk;
 pub mod gate;
 pub mod mail;
+pub mod omotes;
 pub mod problem;
 pub mod registry;
 pub mod report;

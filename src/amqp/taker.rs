@@ -1,0 +1,18 @@
+//! What becomes of the messages of one queue.
+//!
+//! Invariant: when `take` answers, everything that could be read is committed; the line acknowledges then.
+//! An error means that nothing counts: the broker delivers all of the messages again.
+
+use async_trait::async_trait;
+
+use crate::problem::Result;
+
+#[async_trait]
+pub trait Taker: Send + Sync {
+    /// How many messages one call takes at most.
+    fn at_once(&self) -> u16;
+
+    /// Commits what the messages say, in their order. One answer for each: nothing, or the reason why it cannot
+    /// be read (without a word of the message), after which it goes to the dead letters.
+    async fn take(&self, bodies: &[&[u8]]) -> Result<Vec<Option<&'static str>>>;
+}
