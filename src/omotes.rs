@@ -5,4 +5,6 @@
 //! sent, which leave from the outbox afterwards. Invariant: no letter is sent for what is not committed, and
 //! none that is committed is forgotten.
 
+pub mod celery;
 pub mod letter;
+pub mod workflows;
