@@ -6,3 +6,4 @@
 //! none that is committed is forgotten.
 
 pub mod letter;
+pub mod outbox;
