@@ -7,4 +7,7 @@
 
 pub mod celery;
 pub mod letter;
+pub mod celery;
+pub mod letter;
+pub mod outbox;
 pub mod workflows;
