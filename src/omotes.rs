@@ -5,9 +5,9 @@
 //! sent, which leave from the outbox afterwards. Invariant: no letter is sent for what is not committed, and
 //! none that is committed is forgotten.
 
-pub mod celery;
-pub mod letter;
+pub mod announcer;
 pub mod celery;
 pub mod letter;
 pub mod outbox;
+pub mod publisher;
 pub mod workflows;

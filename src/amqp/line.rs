@@ -19,6 +19,7 @@ mod old_queue;
 mod session;
 
 use self::session::Session;
+pub use self::session::declare_clients_exchange;
 
 /// Where clients publish, and bind queues of their own.
 pub const CLIENTS_EXCHANGE: &str = "omotes_exchange";

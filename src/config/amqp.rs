@@ -45,7 +45,7 @@ pub struct BrokerSettings {
     pub set_in: String,
 }
 
-pub(super) const DELETIONS_URL: UrlKind = UrlKind {
+pub(super) const BROKER_URL: UrlKind = UrlKind {
     known: &schema::AMQP_URL,
     schemes: ["amqp://", "amqps://"],
     no_url: " is not an amqp:// URL",
@@ -54,7 +54,7 @@ pub(super) const DELETIONS_URL: UrlKind = UrlKind {
     parameters: &["heartbeat", "connection_timeout", "channel_max", "frame_max"],
 };
 
-const RESULTS_URL: UrlKind = UrlKind { known: &schema::AMQP_RESULTS_URL, ..DELETIONS_URL };
+const RESULTS_URL: UrlKind = UrlKind { known: &schema::AMQP_RESULTS_URL, ..BROKER_URL };
 
 pub(super) fn read(top: &Section<'_>, secrets: &dyn SecretSource) -> Result<Option<AmqpSettings>> {
     let Some(section) = top.section("amqp", &schema::AMQP)? else { return Ok(None) };
@@ -68,7 +68,7 @@ pub(super) fn read(top: &Section<'_>, secrets: &dyn SecretSource) -> Result<Opti
             .fault(format!("would put what it cannot read from `{dead_letters}` back into it"))
             .hint("give `dead_letters` a queue of its own"));
     }
-    let broker = read_broker(&section, &DELETIONS_URL, &schema::AMQP_PASSWORD, secrets)?;
+    let broker = read_broker(&section, &BROKER_URL, &schema::AMQP_PASSWORD, secrets)?;
     Ok(Some(AmqpSettings { broker, deletions, dead_letters, results }))
 }
 

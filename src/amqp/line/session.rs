@@ -33,6 +33,7 @@ impl Session<'_> {
             old_queue::empty(self, old).await?;
         }
         let mut consumer = self.take_the_queue().await?;
+        self.line.taker.begun().await?;
         *reached = Reached::Listening;
         self.line.counters.begun();
         tracing::info!(queue = self.line.queue.name, "listening on {}", self.place);
