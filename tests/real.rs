@@ -22,6 +22,7 @@ mod real {
     mod mail;
     mod measure;
     mod omotes;
+    mod orchestrator;
     #[allow(dead_code, reason = "the driver suite uses the rest")]
     mod own_influx;
     mod own_server;

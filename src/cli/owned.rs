@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::publish::Publisher;
 use super::{Common, exit, open};
-use crate::config::{AmqpSettings, Config, OwnershipSettings, RegistrySettings, ServeSettings, StoreConfig};
+use crate::config::{
+    AmqpSettings, Config, OmotesSettings, OwnershipSettings, RegistrySettings, ServeSettings, StoreConfig,
+};
 use crate::gate::Gate;
 use crate::problem::{Problem, Result};
 use crate::registry::{self, Registry};
@@ -39,6 +41,8 @@ pub struct OpenedOwned {
     pub place: String,
     pub serve: ServeSettings,
     pub amqp: Option<AmqpSettings>,
+    /// The orchestrator's place, and the database that holds its jobs.
+    pub omotes: Option<(OmotesSettings, RegistrySettings)>,
 }
 
 /// The store that is meant, if jobs own its data; `None` where it has tables and chunks.
@@ -79,6 +83,7 @@ async fn opened(
         gate: open::gate_of(common, &config)?,
         serve: config.serve,
         amqp: config.amqp,
+        omotes: config.omotes.zip(config.registry),
         publisher: Publisher {
             mail: config.mail,
             report: config.report,

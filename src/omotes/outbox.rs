@@ -19,7 +19,7 @@ use crate::problem::{Problem, Result};
 use crate::registry::beside::Neighbour;
 use listener::Listener;
 
-pub use row::write;
+pub(super) use row::{uuid, write};
 
 /// Where a notification gets lost, letters wait no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);

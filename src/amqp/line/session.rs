@@ -127,7 +127,8 @@ impl Session<'_> {
     /// When it answers, all of the batch may be acknowledged.
     pub(super) async fn take_in(&self, from: &str, batch: &[Delivery]) -> Result<()> {
         let bodies: Vec<&[u8]> = batch.iter().map(|delivery| delivery.data.as_slice()).collect();
-        let answers = self.line.taker.take(&bodies).await?;
+        let again: Vec<bool> = batch.iter().map(|delivery| delivery.redelivered).collect();
+        let answers = self.line.taker.take_delivered(&bodies, &again).await?;
         let unreadable: Vec<_> =
             batch.iter().zip(answers).filter_map(|(delivery, why)| why.map(|why| (delivery, why))).collect();
         self.keep_dead_letters(from, &unreadable).await?;

@@ -27,6 +27,7 @@ fn opened(registry: &MemoryRegistry) -> OpenedOwned {
         gate: None,
         serve: crate::config::ServeSettings::default(),
         amqp: None,
+        omotes: None,
         publisher: Publisher {
             mail: None,
             report: ReportSettings::default(),

@@ -16,7 +16,7 @@ use timesweep::amqp::LineCounters;
 use timesweep::amqp::wire::{TaskResult, task_result::ResultType};
 use timesweep::config::RegistrySettings;
 use timesweep::omotes::letter::{Content, Letter};
-use timesweep::omotes::outbox::{Outbox, write};
+use timesweep::omotes::outbox::Outbox;
 use timesweep::omotes::publisher::{Places, Publisher};
 use timesweep::omotes::workflows::Workflows;
 use timesweep::problem::Result;
@@ -34,6 +34,8 @@ const TABLES: [&str; 2] = [
     include_str!("../../../src/omotes/migrations/theirs.sql"),
     include_str!("../../../src/omotes/migrations/0001.sql"),
 ];
+const WRITE: &str = "INSERT INTO timesweep_outbox (job, kind, celery_id, workflow, priority, body) \
+     VALUES ($1::uuid, $2, $3::uuid, 'simulator', 6, $4)";
 const RESULTS: &str = "omotes_task_result_events";
 
 struct Post {
@@ -86,7 +88,24 @@ impl Post {
     }
 
     async fn write(&self, letters: &[Letter]) {
-        write(&mut self.database.connect().await, letters).await.expect("the letters are written");
+        let mut connection = self.database.connect().await;
+        for Letter { job, content } in letters {
+            let (kind, celery_id, body): (_, Option<Uuid>, &[u8]) = match content {
+                Content::Task { celery_id, body, .. } => ("task", Some(*celery_id), body),
+                Content::Revoke { celery_id } => ("revoke", Some(*celery_id), &[]),
+                Content::Status(body) => ("status", None, body),
+                Content::Progress(body) => ("progress", None, body),
+                Content::Result(body) => ("result", None, body),
+            };
+            sqlx::query(WRITE)
+                .bind(job.0.to_string())
+                .bind(kind)
+                .bind(celery_id.map(|id| id.to_string()))
+                .bind(body)
+                .execute(&mut connection)
+                .await
+                .expect("a letter is written");
+        }
     }
 
     async fn is_empty(&self) {
