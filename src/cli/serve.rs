@@ -18,7 +18,7 @@ use crate::problem::{Problem, Result};
 use crate::report::{Report, Verdict};
 use crate::state::State;
 use crate::sweep::gather::our_now;
-use crate::wake::{Status, Wake};
+use crate::wake::Status;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -39,7 +39,7 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     let stop = signals::stop_token();
     let seams = Seams {
         registry: Arc::clone(&opened.registry),
-        wake: Wake::default(),
+        wake: opened.wake.clone(),
         status: Status::default(),
         stop: stop.clone(),
     };

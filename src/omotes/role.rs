@@ -13,7 +13,7 @@ use super::outbox::Outbox;
 use super::publisher::{Places, Publisher};
 use super::takers::{Deletions, Submissions, TaskProgress, TaskResults};
 use super::workflows::Workflows;
-use super::{Orchestrator, Rules, tables};
+use super::{Orchestrator, Rules, tables, with_jobs};
 use crate::amqp::LineCounters;
 use crate::amqp::line::{Line, Queue, Taken};
 use crate::amqp::taker::Taker;
@@ -56,73 +56,78 @@ impl RoleCounters {
 }
 
 pub struct Role {
-    pub settings: OmotesSettings,
+    settings: OmotesSettings,
     /// Of the database that holds the jobs.
-    pub registry_settings: RegistrySettings,
-    pub registry: Arc<dyn Registry>,
-    pub wake: Wake,
-    pub counters: Arc<RoleCounters>,
+    registry: RegistrySettings,
+    workflows: Workflows,
+    orchestrator: Arc<Orchestrator>,
+    pub counters: RoleCounters,
 }
 
 impl Role {
+    /// Reads the workflows, and makes the tables of jobs where they are missing. `registry` is the one of these
+    /// settings.
+    pub async fn open(
+        settings: OmotesSettings,
+        registry_settings: RegistrySettings,
+        registry: Arc<dyn Registry>,
+        wake: Wake,
+    ) -> Result<Self> {
+        let workflows = Workflows::read(&settings.workflows)?;
+        tables::prepare(&Neighbour::of(&registry_settings)?).await?;
+        let rules = Rules {
+            workflows: workflows.names().map(str::to_owned).collect(),
+            delivery_limit: settings.delivery_limit.into(),
+            retention: settings.job_retention,
+            start_buffer: settings.start_buffer,
+            rerun: settings.rerun,
+        };
+        let orchestrator = Arc::new(Orchestrator::open(&registry_settings, registry, rules, wake)?);
+        let counters = RoleCounters::default();
+        Ok(Self { settings, registry: registry_settings, workflows, orchestrator, counters })
+    }
+
+    /// For whoever deletes jobs through a registry: it cancels them as well.
+    pub fn registry(&self) -> Arc<dyn Registry> {
+        with_jobs(Arc::clone(&self.orchestrator))
+    }
+
     pub async fn take(&self, cancel: &CancellationToken) -> Result<()> {
-        let workflows = Workflows::read(&self.settings.workflows)?;
-        tables::prepare(&Neighbour::of(&self.registry_settings)?).await?;
-        let orchestrator = Arc::new(self.orchestrator(&workflows)?);
         // One part that can never work ends the others, after what they have in hand.
         let all = cancel.child_token();
         let letters = async {
-            let ended = match self.publisher(&workflows) {
+            let ended = match self.publisher() {
                 Ok(publisher) => publisher.run(&all).await,
                 Err(problem) => Err(problem),
             };
             all.cancel();
             ended
         };
-        let (listened, sent, ()) = tokio::join!(
-            self.listen(&orchestrator, &workflows, &all),
-            letters,
-            orchestrator.tidy_for_ever(&all)
-        );
+        let (listened, sent, ()) =
+            tokio::join!(self.listen(&all), letters, self.orchestrator.tidy_for_ever(&all));
         listened.and(sent)
     }
 
-    fn orchestrator(&self, workflows: &Workflows) -> Result<Orchestrator> {
-        let rules = Rules {
-            workflows: workflows.names().map(str::to_owned).collect(),
-            delivery_limit: self.settings.delivery_limit.into(),
-            retention: self.settings.job_retention,
-            start_buffer: self.settings.start_buffer,
-            rerun: self.settings.rerun,
-        };
-        Orchestrator::open(&self.registry_settings, Arc::clone(&self.registry), rules, self.wake.clone())
-    }
-
-    fn publisher<'a>(&'a self, workflows: &'a Workflows) -> Result<Publisher<'a>> {
+    fn publisher(&self) -> Result<Publisher<'_>> {
         let settings = &self.settings;
         Ok(Publisher {
-            outbox: Outbox::open(&self.registry_settings)?,
+            outbox: Outbox::open(&self.registry)?,
             places: Places {
                 clients: &settings.clients,
                 tasks: &settings.tasks,
                 events: (&settings.workers, &settings.results),
             },
-            workflows,
+            workflows: &self.workflows,
             counters: &self.counters.letters,
         })
     }
 
-    async fn listen(
-        &self,
-        orchestrator: &Arc<Orchestrator>,
-        workflows: &Workflows,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
+    async fn listen(&self, cancel: &CancellationToken) -> Result<()> {
         let (settings, counters) = (&self.settings, &self.counters);
-        let of_jobs = || Arc::clone(orchestrator);
+        let of_jobs = || Arc::clone(&self.orchestrator);
         let (submissions, deletions) = (Submissions(of_jobs()), Deletions(of_jobs()));
         let (progress, results) = (TaskProgress(of_jobs()), TaskResults(of_jobs()));
-        let announcer = Announcer::new(&settings.clients, workflows);
+        let announcer = Announcer::new(&settings.clients, &self.workflows);
         let by_clients = |taker, name, key, counters| {
             let queue = Queue { bound_to: Some(key), ..self.queue(name) };
             Line { taker, broker: &settings.clients, queue, counters }

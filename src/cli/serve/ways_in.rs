@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::super::owned::OpenedOwned;
 use crate::amqp::{self, Counters};
-use crate::config::{AmqpSettings, OmotesSettings, RegistrySettings, ServeSettings};
+use crate::config::{AmqpSettings, ServeSettings};
 use crate::daemon::{Seams, WayIn};
-use crate::omotes::role::{Role, RoleCounters};
+use crate::omotes::role::Role;
 use crate::problem::{Problem, Result};
 use crate::server::{self, Health, Insight, RunView};
 use crate::state::{RunId, RunRecord, State};
@@ -26,10 +26,9 @@ pub fn all(seams: &Seams, opened: &OpenedOwned, state: &Arc<State>) -> Vec<WayIn
         lines = Lines::Messages { counters: Arc::clone(&counters), takes_results };
         messages = Some(broker(seams, settings.clone(), counters));
     }
-    if let Some((settings, registry)) = &opened.omotes {
-        let counters = Arc::<RoleCounters>::default();
-        lines = Lines::Orchestrator(Arc::clone(&counters));
-        messages = Some(orchestrator(seams, settings.clone(), registry.clone(), counters));
+    if let Some(role) = &opened.role {
+        lines = Lines::Orchestrator(Arc::clone(role));
+        messages = Some(orchestrator(seams, Arc::clone(role)));
     }
     let seen = Arc::new(Seen { state: Arc::clone(state), status: seams.status.clone(), lines });
     let mut all = vec![rest(seams, &opened.serve, seen)];
@@ -59,14 +58,8 @@ fn broker(seams: &Seams, settings: AmqpSettings, counters: Arc<Counters>) -> Way
     WayIn { name: "messages", open: Box::new(open) }
 }
 
-fn orchestrator(
-    seams: &Seams,
-    settings: OmotesSettings,
-    registry_settings: RegistrySettings,
-    counters: Arc<RoleCounters>,
-) -> WayIn {
-    let (registry, wake, stop) = (Arc::clone(&seams.registry), seams.wake.clone(), seams.stop.clone());
-    let role = Arc::new(Role { settings, registry_settings, registry, wake, counters });
+fn orchestrator(seams: &Seams, role: Arc<Role>) -> WayIn {
+    let stop = seams.stop.clone();
     let open = move || -> crate::daemon::ways_in::Opened {
         let (role, stop) = (Arc::clone(&role), stop.clone());
         Box::pin(async move { role.take(&stop).await })
@@ -84,7 +77,7 @@ struct Seen {
 enum Lines {
     None,
     Messages { counters: Arc<Counters>, takes_results: bool },
-    Orchestrator(Arc<RoleCounters>),
+    Orchestrator(Arc<Role>),
 }
 
 impl Lines {
@@ -95,8 +88,8 @@ impl Lines {
                 let results = takes_results.then(|| ("results", counters.results.listens()));
                 std::iter::once(("deletions", counters.deletions.listens())).chain(results).collect()
             }
-            Self::Orchestrator(counters) => {
-                counters.parts().iter().map(|(name, line)| (*name, line.listens())).collect()
+            Self::Orchestrator(role) => {
+                role.counters.parts().iter().map(|(name, line)| (*name, line.listens())).collect()
             }
         }
     }
