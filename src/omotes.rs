@@ -5,4 +5,88 @@
 //! sent, which leave from the outbox afterwards. Invariant: no letter is sent for what is not committed, and
 //! none that is committed is forgotten.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::RegistrySettings;
+use crate::problem::Result;
+use crate::registry::Registry;
+use crate::registry::beside::Neighbour;
+use crate::retention::ownership::event::Met;
+use crate::wake::Wake;
+use batch::{Alone, Batch};
+use reading::Message;
+use rows::Need;
+
+mod answer;
+mod batch;
+mod deletion;
+mod desk;
 pub mod letter;
+pub mod outbox;
+mod outcome;
+mod progress;
+mod reading;
+mod rows;
+mod submission;
+pub mod tables;
+pub mod takers;
+pub mod task;
+mod tidy;
+
+/// What an installation sets.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// The types of workflow that clients may submit.
+    pub workflows: BTreeSet<String>,
+    /// How often a task may begin.
+    pub delivery_limit: i64,
+    /// After so long without a word a job's row is stale.
+    pub retention: Duration,
+    /// Nothing is timed out before this process was up for so long.
+    pub start_buffer: Duration,
+    /// How often time-outs are looked for.
+    pub rerun: Duration,
+}
+
+/// The life cycle of jobs, for any number of replicas on one database.
+pub struct Orchestrator {
+    registry: Arc<dyn Registry>,
+    alone: Alone,
+    rules: Rules,
+    wake: Wake,
+}
+
+impl Orchestrator {
+    /// `registry` is the one of these settings; [`tables::prepare`] comes before.
+    pub fn open(
+        settings: &RegistrySettings,
+        registry: Arc<dyn Registry>,
+        rules: Rules,
+        wake: Wake,
+    ) -> Result<Self> {
+        Ok(Self { registry, alone: Alone::on(Neighbour::of(settings)?), rules, wake })
+    }
+
+    /// Commits what the messages say, in their order.
+    async fn carry_out(&self, need: Need, messages: &[Message]) -> Result<Vec<Met>> {
+        if messages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = Batch { messages, need, rules: &self.rules, deleted: false };
+        // What always comes with an event goes to the registry at once.
+        let alone = match messages[0] {
+            Message::Submission(_) | Message::Progress(_) => self.alone.try_to(&mut batch).await?,
+            _ => false,
+        };
+        if alone {
+            return Ok(Vec::new());
+        }
+        let met = self.registry.record_beside(&mut batch).await?;
+        if batch.deleted {
+            self.wake.wake();
+        }
+        Ok(met)
+    }
+}

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use self::beside::Beside;
 use crate::config::RegistrySettings;
 use crate::problem::Result;
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
@@ -16,6 +17,7 @@ use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::sighting::Sighting;
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 
+pub mod beside;
 mod database;
 pub mod memory;
 
@@ -50,6 +52,11 @@ pub trait Registry: Send + Sync {
 
     /// Every event in this order, in one transaction; one answer for each.
     async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>>;
+
+    /// Work on tables beside the registry and the events that follow from it, in one transaction. PostgreSQL only.
+    async fn record_beside(&self, _work: &mut dyn Beside) -> Result<Vec<Met>> {
+        Err(beside::not_here())
+    }
 
     /// Jobs that an orchestrator beside us has at work; empty where nobody keeps such a list.
     async fn live_jobs(&self) -> Result<Vec<LiveJob>>;

@@ -23,6 +23,7 @@ mod real {
     mod measure;
     #[allow(dead_code, reason = "the driver suite uses the rest")]
     mod own_influx;
+    mod orchestrator;
     mod own_server;
     mod owned;
     mod proxy;

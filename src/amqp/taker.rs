@@ -15,4 +15,9 @@ pub trait Taker: Send + Sync {
     /// Commits what the messages say, in their order. One answer for each: nothing, or the reason why it cannot
     /// be read (without a word of the message), after which it goes to the dead letters.
     async fn take(&self, bodies: &[&[u8]]) -> Result<Vec<Option<&'static str>>>;
+
+    /// The same where the broker says of each whether it was delivered before.
+    async fn take_delivered(&self, bodies: &[&[u8]], _again: &[bool]) -> Result<Vec<Option<&'static str>>> {
+        self.take(bodies).await
+    }
 }

@@ -7,9 +7,11 @@
 //! it starts again. Invariant: nothing of a unit is there before all of it is.
 
 mod advice;
+mod beside;
 mod connection;
 mod difference;
 mod load;
+pub(super) mod neighbour;
 mod place;
 mod postgres;
 mod schema;
@@ -22,6 +24,7 @@ use std::sync::PoisonError;
 
 use async_trait::async_trait;
 
+use super::beside::Beside;
 use super::memory::{check_ledger, same_row};
 use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::config::RegistrySettings;
@@ -134,21 +137,34 @@ impl DatabaseRegistry {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             let mut connection = self.begin(true, doing).await?;
-            match self.attempt(&mut connection, scope, now, &mut work).await {
-                Ok(Some(answer)) => {
-                    self.give_back(connection);
-                    return Ok(answer);
-                }
-                Ok(None) => {}
-                Err(error) if self.place.is_conflict(&error) => {}
-                Err(error) => return Err(self.place.problem(doing, &error)),
-            }
-            if connection.run("ROLLBACK").await.is_ok() {
-                self.give_back(connection);
+            let outcome = self.attempt(&mut connection, scope, now, &mut work).await;
+            if let Some(answer) = self.conclude(connection, outcome, doing).await? {
+                return Ok(answer);
             }
         }
-        Err(Problem::busy(format!("cannot {doing}: another program keeps changing the same rows"))
-            .hint("try again; nothing was changed"))
+        Err(many_conflicts(doing))
+    }
+
+    /// What an attempt came to; `None` where it has to be started again.
+    async fn conclude<T>(
+        &self,
+        mut connection: Connection,
+        outcome: sqlx::Result<Option<T>>,
+        doing: &str,
+    ) -> Result<Option<T>> {
+        match outcome {
+            Ok(Some(answer)) => {
+                self.give_back(connection);
+                return Ok(Some(answer));
+            }
+            Ok(None) => {}
+            Err(error) if self.place.is_conflict(&error) => {}
+            Err(error) => return Err(self.place.problem(doing, &error)),
+        }
+        if connection.run("ROLLBACK").await.is_ok() {
+            self.give_back(connection);
+        }
+        Ok(None)
     }
 
     async fn attempt<T: Send>(
@@ -216,6 +232,11 @@ impl DatabaseRegistry {
     }
 }
 
+fn many_conflicts(doing: &str) -> Problem {
+    Problem::busy(format!("cannot {doing}: another program keeps changing the same rows"))
+        .hint("try again; nothing was changed")
+}
+
 fn ids_of(live: &[LiveJob]) -> Vec<JobId> {
     live.iter().map(|live| live.job).collect()
 }
@@ -240,12 +261,12 @@ impl Registry for DatabaseRegistry {
         if events.is_empty() {
             return Ok(Vec::new());
         }
-        let apply = |loaded: &mut Loaded| {
-            let met = events.iter().map(|event| loaded.ledger.apply(event, now)).collect();
-            loaded.hear(events);
-            met
-        };
+        let apply = |loaded: &mut Loaded| loaded.apply(events);
         self.change("record what happened", &Scope::of(events), now, apply).await
+    }
+
+    async fn record_beside(&self, work: &mut dyn Beside) -> Result<Vec<Met>> {
+        self.change_beside(work).await
     }
 
     async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
@@ -351,6 +372,12 @@ impl Registry for DatabaseRegistry {
 
 impl Loaded {
     /// A deletion that was known from a row alone is one that we were told from now on.
+    fn apply(&mut self, events: &[Event]) -> Vec<Met> {
+        let met = events.iter().map(|event| self.ledger.apply(event, self.now)).collect();
+        self.hear(events);
+        met
+    }
+
     fn hear(&mut self, events: &[Event]) {
         for event in events {
             match event {

@@ -9,9 +9,15 @@ use crate::config::RegistrySettings;
 use crate::problem::Result;
 
 pub(super) fn of(settings: &RegistrySettings) -> Result<Box<dyn Place>> {
-    let url = settings.url.expose_secret();
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Box::new(Postgres::new(settings)?));
+    match postgres(settings)? {
+        Some(server) => Ok(Box::new(server)),
+        None => Ok(Box::new(File::new(std::path::Path::new(settings.url.expose_secret()))?)),
     }
-    Ok(Box::new(File::new(std::path::Path::new(url))?))
+}
+
+/// `None`: it is in a file.
+pub(super) fn postgres(settings: &RegistrySettings) -> Result<Option<Postgres>> {
+    let url = settings.url.expose_secret();
+    let is_server = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    is_server.then(|| Postgres::new(settings)).transpose()
 }

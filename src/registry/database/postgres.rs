@@ -28,7 +28,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// "time", "regi" as two numbers: the key of every transaction that changes a registry. A transaction whose
 /// process hangs is ended by the server, so that others go on.
-const BEGIN_EXCLUSIVE: &str = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
+pub(super) const BEGIN_EXCLUSIVE: &str = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
      SET LOCAL idle_in_transaction_session_timeout = '2min'; \
      SELECT pg_catalog.pg_advisory_xact_lock(1953066341, 1919248233)";
 
@@ -93,8 +93,12 @@ impl Postgres {
         format!("{}:{}/{database} as {role}", self.options.get_host(), self.options.get_port())
     }
 
-    async fn session(&self, task: &str) -> Result<PgConnection> {
-        let options = self.options.clone().application_name(&format!("timesweep {task}"));
+    pub(super) fn options(&self, task: &str) -> PgConnectOptions {
+        self.options.clone().application_name(&format!("timesweep {task}"))
+    }
+
+    pub(super) async fn session(&self, task: &str) -> Result<PgConnection> {
+        let options = self.options(task);
         // In a task of its own: an attempt that is given up must run to its end somewhere.
         let attempt = tokio::spawn(async move { PgConnection::connect_with(&options).await });
         let problem = || Problem::unreachable(format!("cannot connect to the registry {}", self.address()));

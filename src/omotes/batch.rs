@@ -1,0 +1,126 @@
+//! Some messages of one queue, as one transaction.
+//!
+//! Where events of the registry follow, the transaction is the registry's and under its lock from the start;
+//! otherwise it is one of our own. Invariant: the registry's lock is never waited for with a job's row locked.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor};
+
+use super::Rules;
+use super::reading::Message;
+use super::rows::{self, Need};
+use crate::crash_point;
+use crate::problem::{Problem, Result};
+use crate::registry::beside::{Beside, Neighbour};
+use crate::retention::ownership::event::Event;
+
+/// How often a transaction is started again when another one is in between.
+const ATTEMPTS: usize = 5;
+
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
+     SET LOCAL idle_in_transaction_session_timeout = '2min'";
+
+pub(super) struct Batch<'a> {
+    pub messages: &'a [Message],
+    pub need: Need,
+    pub rules: &'a Rules,
+    /// Of the last attempt.
+    pub deleted: bool,
+}
+
+#[async_trait]
+impl Beside for Batch<'_> {
+    async fn work(&mut self, connection: &mut PgConnection) -> sqlx::Result<Vec<Event>> {
+        let jobs: BTreeSet<_> = self.messages.iter().map(Message::job).collect();
+        let stale_after = i64::try_from(self.rules.retention.as_secs()).unwrap_or(i64::MAX);
+        let mut desk = rows::load(connection, &jobs, self.need, stale_after).await?;
+        for message in self.messages {
+            message.decide(&mut desk, self.rules);
+        }
+        crash_point::reach("omotes-before-writes");
+        rows::write(connection, &desk).await?;
+        self.deleted = desk.follows.events.iter().any(|event| matches!(event, Event::Deleted(_)));
+        Ok(desk.follows.events)
+    }
+}
+
+/// Sessions for transactions that leave the registry alone.
+pub(super) struct Alone {
+    place: Neighbour,
+    idle: Mutex<Vec<PgConnection>>,
+}
+
+impl Alone {
+    pub(super) fn on(place: Neighbour) -> Self {
+        Self { place, idle: Mutex::default() }
+    }
+
+    /// Says whether it did the work: not where an event follows, and then nothing is written.
+    pub(super) async fn try_to(&self, work: &mut dyn Beside) -> Result<bool> {
+        let doing = "record what became of jobs";
+        for _ in 0..ATTEMPTS {
+            let mut session = self.begin(doing).await?;
+            match attempt(&mut session, work).await {
+                Ok(is_done) => {
+                    self.give_back(session);
+                    return Ok(is_done);
+                }
+                Err(error) if self.place.is_conflict(&error) => {}
+                Err(error) => return Err(self.place.problem(doing, &error)),
+            }
+            if session.execute(sqlx::raw_sql("ROLLBACK")).await.is_ok() {
+                self.give_back(session);
+            }
+        }
+        Err(Problem::busy(format!("cannot {doing}: another program keeps changing the same rows"))
+            .hint("try again; nothing was changed"))
+    }
+
+    /// Rows of one query outside of any transaction.
+    pub(super) async fn ids(&self, doing: &str, query: &'static str, given: i64) -> Result<Vec<String>> {
+        let mut session = self.begin(doing).await?;
+        let found = sqlx::query_scalar(AssertSqlSafe(query)).bind(given).fetch_all(&mut session).await;
+        if session.execute(sqlx::raw_sql("COMMIT")).await.is_ok() {
+            self.give_back(session);
+        }
+        found.map_err(|error| self.place.problem(doing, &error))
+    }
+
+    async fn begin(&self, doing: &str) -> Result<PgConnection> {
+        // One that waited may have been cut off meanwhile.
+        while let Some(mut session) = self.waiting() {
+            if session.execute(sqlx::raw_sql(BEGIN)).await.is_ok() {
+                return Ok(session);
+            }
+        }
+        let mut session = self.place.session("jobs").await?;
+        let begun = session.execute(sqlx::raw_sql(BEGIN)).await;
+        begun.map_err(|error| self.place.problem(doing, &error))?;
+        Ok(session)
+    }
+
+    fn waiting(&self) -> Option<PgConnection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn give_back(&self, session: PgConnection) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+}
+
+async fn attempt(session: &mut PgConnection, work: &mut dyn Beside) -> sqlx::Result<bool> {
+    let is_done = work.work(session).await?.is_empty();
+    if is_done {
+        crash_point::reach("omotes-before-commit");
+    }
+    let end = if is_done { "COMMIT" } else { "ROLLBACK" };
+    session.execute(sqlx::raw_sql(end)).await?;
+    if is_done {
+        crash_point::reach("omotes-committed");
+    }
+    Ok(is_done)
+}

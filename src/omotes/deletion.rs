@@ -1,0 +1,49 @@
+//! A job is to be no more: deleted by a person, out of time, or without a word for too long.
+//!
+//! Invariant: the registry hears of every deletion, also of jobs that nobody knows; and a row that goes because
+//! it is stale says nothing about its job, which may still be writing.
+
+use prost::Message;
+
+use super::desk::Desk;
+use super::{answer, reading};
+use crate::amqp::wire::JobDelete;
+use crate::amqp::wire::job_result::ResultType;
+use crate::amqp::wire::job_status_update::JobStatus;
+use crate::retention::ownership::JobId;
+use crate::retention::ownership::event::Event;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deletion {
+    pub job: JobId,
+}
+
+impl Deletion {
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
+        let message = JobDelete::decode(body).map_err(|_| "this is no JobDelete message")?;
+        Ok(Self { job: reading::job(&message.uuid)? })
+    }
+
+    pub(super) fn decide(self, desk: &mut Desk) {
+        desk.happened(Event::Deleted(self.job));
+        if let Some(row) = desk.end(self.job) {
+            desk.revoke(self.job, row.celery_id);
+            desk.send(answer::status(self.job, JobStatus::Cancelled));
+            desk.send(answer::result(self.job, ResultType::Cancelled, ""));
+        }
+    }
+}
+
+pub(super) fn time_out(job: JobId, desk: &mut Desk) {
+    if desk.jobs.get(&job).is_some_and(|row| row.overdue) {
+        Deletion { job }.decide(desk);
+    }
+}
+
+/// The job may have begun since the last check, so that no list has shown it yet.
+pub(super) fn forget_stale(job: JobId, desk: &mut Desk) {
+    if desk.jobs.get(&job).is_some_and(|row| row.stale) {
+        desk.remove(job);
+        desk.happened(Event::JobIsLive(job));
+    }
+}

@@ -1,0 +1,127 @@
+//! What a batch of messages finds, and what follows from it.
+//!
+//! Deciding is pure: messages are decided one after the other on what the ones before them left here, and all
+//! that follows is written at the end. Invariant: a job leaves the desk once, and only with its last letter
+//! or as a stale row.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::letter::{Content, Letter};
+use crate::retention::ownership::JobId;
+use crate::retention::ownership::event::Event;
+
+/// A row of `job`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Job {
+    /// `None`: its task has not been given an id.
+    pub celery_id: Option<Uuid>,
+    pub status: Status,
+    /// How often its task began.
+    pub starts: i64,
+    /// Running for longer than it may.
+    pub overdue: bool,
+    /// Nothing was heard of it for so long that its row goes.
+    pub stale: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Registered,
+    Submitted,
+    Running,
+}
+
+/// A row that is to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NewJob {
+    pub celery_id: Uuid,
+    pub workflow: String,
+    pub timeout_ms: Option<i32>,
+    pub reference: String,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    pub jobs: BTreeMap<JobId, Job>,
+    /// Their last letter is written.
+    pub over: BTreeSet<JobId>,
+    /// Deleted, as the registry has it.
+    pub deleted: BTreeSet<JobId>,
+    pub follows: Follows,
+}
+
+/// All that is to be written.
+#[derive(Debug, Default)]
+pub(super) struct Follows {
+    pub registered: BTreeMap<JobId, NewJob>,
+    /// Their rows have another status or Celery id.
+    pub changed: BTreeSet<JobId>,
+    /// One for each time that a task began.
+    pub started: Vec<JobId>,
+    pub removed: BTreeSet<JobId>,
+    /// Over, and they never had a row.
+    pub turned_away: BTreeSet<JobId>,
+    /// Over, with the end of their rows.
+    pub ended: BTreeSet<JobId>,
+    pub letters: Vec<Letter>,
+    pub events: Vec<Event>,
+}
+
+impl Desk {
+    /// The job where this is a run of it that counts.
+    pub(super) fn running_as(&self, job: JobId, celery_id: Option<Uuid>) -> Option<&Job> {
+        self.jobs.get(&job).filter(|row| row.celery_id.is_some() && row.celery_id == celery_id)
+    }
+
+    pub(super) fn register(&mut self, job: JobId, new: NewJob) {
+        let celery_id = Some(new.celery_id);
+        let row = Job { celery_id, status: Status::Registered, starts: 0, overdue: false, stale: false };
+        self.jobs.insert(job, row);
+        self.follows.registered.insert(job, new);
+    }
+
+    pub(super) fn change(&mut self, job: JobId, change: impl FnOnce(&mut Job)) {
+        if let Some(row) = self.jobs.get_mut(&job) {
+            change(row);
+            self.follows.changed.insert(job);
+        }
+    }
+
+    /// Its row goes; the last letter is the caller's.
+    pub(super) fn end(&mut self, job: JobId) -> Option<Job> {
+        let row = self.remove(job)?;
+        self.over.insert(job);
+        self.follows.ended.insert(job);
+        Some(row)
+    }
+
+    /// Its row goes without a word.
+    pub(super) fn remove(&mut self, job: JobId) -> Option<Job> {
+        let row = self.jobs.remove(&job)?;
+        self.follows.changed.remove(&job);
+        self.follows.removed.insert(job);
+        Some(row)
+    }
+
+    /// It never gets a row.
+    pub(super) fn turn_away(&mut self, job: JobId) {
+        self.over.insert(job);
+        self.follows.turned_away.insert(job);
+    }
+
+    pub(super) fn send(&mut self, letter: Letter) {
+        self.follows.letters.push(letter);
+    }
+
+    pub(super) fn revoke(&mut self, job: JobId, celery_id: Option<Uuid>) {
+        if let Some(celery_id) = celery_id {
+            self.send(Letter { job, content: Content::Revoke { celery_id } });
+        }
+    }
+
+    pub(super) fn happened(&mut self, event: Event) {
+        self.follows.events.push(event);
+    }
+}

@@ -1,0 +1,59 @@
+//! A worker says how a task ended.
+//!
+//! Invariants: the registration of a success, the end of its job's row and the letter to its client are one
+//! transaction; a success is registered also where the row is gone; and a run that does not count
+//! changes nothing.
+
+use prost::Message;
+use uuid::Uuid;
+
+use super::desk::Desk;
+use super::{answer, reading};
+use crate::amqp::esdl;
+use crate::amqp::wire::TaskResult;
+use crate::amqp::wire::job_result::ResultType;
+use crate::amqp::wire::task_result;
+use crate::retention::ownership::JobId;
+use crate::retention::ownership::event::Event;
+
+#[derive(Debug, Clone)]
+pub(super) struct Outcome {
+    pub job: JobId,
+    celery_id: Option<Uuid>,
+    result_type: ResultType,
+    event: Event,
+    message: TaskResult,
+}
+
+impl Outcome {
+    pub(super) fn read(body: &[u8]) -> Result<Self, &'static str> {
+        let message = TaskResult::decode(body).map_err(|_| "this is no TaskResult message")?;
+        let job = reading::job(&message.job_id)?;
+        let (result_type, event) = match task_result::ResultType::try_from(message.result_type) {
+            Ok(task_result::ResultType::Succeeded) => (ResultType::Succeeded, succeeded(job, &message)),
+            Ok(task_result::ResultType::Error) => (ResultType::Error, Event::Failed(job)),
+            Err(_) => return Err("its result type is not known"),
+        };
+        let celery_id = Uuid::parse_str(&message.celery_task_id).ok();
+        Ok(Self { job, celery_id, result_type, event, message })
+    }
+
+    pub(super) fn decide(&self, desk: &mut Desk) {
+        let is_known = desk.jobs.contains_key(&self.job);
+        if desk.running_as(self.job, self.celery_id).is_some() {
+            desk.end(self.job);
+            desk.send(answer::result_of_task(self.job, self.result_type, &self.message));
+            desk.happened(self.event.clone());
+        } else if !is_known && self.result_type == ResultType::Succeeded {
+            // What it wrote is owned, whoever was told. A failure of who knows which run ends nothing.
+            desk.happened(self.event.clone());
+        }
+    }
+}
+
+fn succeeded(job: JobId, message: &TaskResult) -> Event {
+    match message.output_esdl.as_deref().and_then(esdl::dataset_of) {
+        Some(dataset) => Event::Succeeded { job, dataset },
+        None => Event::SucceededWithAnUnknownDataset(job),
+    }
+}

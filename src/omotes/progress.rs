@@ -1,0 +1,78 @@
+//! A worker says that a task began, or how far it is.
+//!
+//! Invariants: only the run of a job that counts changes anything, any other is revoked; and a job whose worker
+//! dies again and again ends with an error instead of going round for ever.
+
+use prost::Message;
+use uuid::Uuid;
+
+use super::desk::{Desk, Status};
+use super::{answer, reading};
+use crate::amqp::wire::TaskProgressUpdate;
+use crate::amqp::wire::job_result::ResultType;
+use crate::amqp::wire::job_status_update::JobStatus;
+use crate::amqp::wire::task_progress_update::{ProgressStatus, ProgressType};
+use crate::retention::ownership::JobId;
+use crate::retention::ownership::event::Event;
+
+#[derive(Debug, Clone)]
+pub(super) struct Progress {
+    pub job: JobId,
+    /// `None`: what it says is no id of ours.
+    celery_id: Option<Uuid>,
+    step: Step,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// `again`: the broker delivered this message before.
+    Began { again: bool },
+    Fraction { done: f64, message: String },
+}
+
+impl Progress {
+    pub(super) fn read(body: &[u8], again: bool) -> Result<Self, &'static str> {
+        let update = TaskProgressUpdate::decode(body).map_err(|_| "this is no TaskProgressUpdate message")?;
+        let step = match update.progress_type {
+            Some(ProgressType::Status(status)) if status == i32::from(ProgressStatus::Start) => {
+                Step::Began { again }
+            }
+            Some(ProgressType::Status(_)) => return Err("its status is not known"),
+            Some(ProgressType::Progress(done)) => Step::Fraction { done, message: update.message },
+            None => return Err("it says neither that a task began nor how far it is"),
+        };
+        let celery_id = Uuid::parse_str(&update.celery_task_id).ok();
+        Ok(Self { job: reading::job(&update.job_id)?, celery_id, step })
+    }
+
+    pub(super) fn decide(&self, desk: &mut Desk, delivery_limit: i64) {
+        let Some(row) = desk.running_as(self.job, self.celery_id) else {
+            desk.revoke(self.job, self.celery_id);
+            return;
+        };
+        match &self.step {
+            Step::Fraction { done, message } => desk.send(answer::progress(self.job, *done, message)),
+            // A worker that dies makes the broker deliver its task again, not this message.
+            Step::Began { again: true } if row.status == Status::Running => {}
+            Step::Began { .. } if row.starts >= delivery_limit => self.give_up(desk),
+            Step::Began { .. } => self.begin(desk),
+        }
+    }
+
+    fn begin(&self, desk: &mut Desk) {
+        desk.change(self.job, |row| {
+            row.status = Status::Running;
+            row.starts += 1;
+        });
+        desk.follows.started.push(self.job);
+        desk.send(answer::status(self.job, JobStatus::Running));
+    }
+
+    fn give_up(&self, desk: &mut Desk) {
+        desk.end(self.job);
+        desk.revoke(self.job, self.celery_id);
+        desk.send(answer::status(self.job, JobStatus::Cancelled));
+        desk.send(answer::result(self.job, ResultType::Error, answer::RETRIED_TOO_OFTEN));
+        desk.happened(Event::Failed(self.job));
+    }
+}

@@ -1,0 +1,86 @@
+//! What time itself brings about: jobs that run for too long end, and rows of which nothing was heard go.
+//!
+//! Invariants: nothing is decided on what was seen before the rows were locked; and neither happens before this
+//! process was up for long enough to have heard of what is waiting in the queues.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::Orchestrator;
+use super::reading::Message;
+use super::rows::Need;
+use crate::problem::Result;
+use crate::retention::ownership::JobId;
+
+/// How often stale rows are looked for.
+const STALE_PERIOD: Duration = Duration::from_secs(30);
+/// How long it is remembered that a job had its last letter.
+const REMEMBERED: i64 = 30 * 86_400;
+const AT_ONCE: usize = 500;
+
+const TIMED_OUT: &str = "SELECT job_id::text FROM job WHERE status = 'RUNNING' \
+     AND running_at + timeout_after_ms * interval '1 millisecond' < clock_timestamp() AND $1::bigint = 0";
+
+/// One whose task has not left yet waits for us alone.
+const STALE: &str = "SELECT job_id::text FROM job WHERE coalesce(running_at, submitted_at, registered_at) \
+       < clock_timestamp() - $1::bigint * interval '1 second' \
+     AND NOT EXISTS (SELECT FROM timesweep_outbox o WHERE o.kind = 'task' AND o.job = job.job_id)";
+
+const FORGET: &str = "DELETE FROM timesweep_job_over \
+     WHERE at < clock_timestamp() - $1::bigint * interval '1 second' RETURNING job::text";
+
+impl Orchestrator {
+    /// Until it is told to end. What fails is told and tried again at the next turn.
+    pub async fn tidy_for_ever(&self, cancel: &CancellationToken) {
+        let began = Instant::now();
+        let mut stale_at = began + STALE_PERIOD;
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(self.rules.rerun) => {}
+            }
+            let mut done = Ok(());
+            if began.elapsed() > self.rules.start_buffer {
+                done = self.end_timed_out().await;
+            }
+            if began.elapsed() > self.rules.retention && Instant::now() >= stale_at {
+                stale_at = Instant::now() + STALE_PERIOD;
+                done = done.and(self.forget_stale().await);
+            }
+            if let Err(problem) = done {
+                tracing::warn!("jobs are not tidied, again in {:.0?}: {problem}", self.rules.rerun);
+            }
+        }
+    }
+
+    /// Jobs that have run for longer than they may are deleted.
+    pub async fn end_timed_out(&self) -> Result<()> {
+        self.each_of("find jobs that are out of time", TIMED_OUT, 0, Message::TimedOut).await
+    }
+
+    /// Rows of which nothing was heard go; that ends no job.
+    pub async fn forget_stale(&self) -> Result<()> {
+        let retention = i64::try_from(self.rules.retention.as_secs()).unwrap_or(i64::MAX);
+        self.each_of("find stale jobs", STALE, retention, Message::Stale).await?;
+        self.alone.ids("forget jobs that were over long ago", FORGET, REMEMBERED).await.map(|_| ())
+    }
+
+    async fn each_of(
+        &self,
+        doing: &str,
+        query: &'static str,
+        given: i64,
+        message: fn(JobId) -> Message,
+    ) -> Result<()> {
+        let ids = self.alone.ids(doing, query, given).await?;
+        let ids: Vec<Uuid> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        for some in ids.chunks(AT_ONCE) {
+            let messages: Vec<Message> = some.iter().map(|id| message(JobId(*id))).collect();
+            self.carry_out(Need::Deletions, &messages).await?;
+        }
+        Ok(())
+    }
+}

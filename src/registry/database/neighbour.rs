@@ -1,0 +1,61 @@
+//! Sessions on the registry's database for whoever keeps tables beside it.
+//!
+//! Invariant: the same server, role and limits as the registry's own, and no password in an error or `Debug`.
+
+use std::collections::BTreeSet;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{Executor, Row};
+
+use super::load::ids;
+use super::postgres::{BEGIN_EXCLUSIVE, Postgres};
+use super::statements::POSTGRES;
+use super::{Place, place};
+use crate::config::RegistrySettings;
+use crate::problem::{Problem, Result};
+use crate::retention::ownership::JobId;
+
+#[derive(Debug, Clone)]
+pub struct Neighbour(Postgres);
+
+impl Neighbour {
+    /// Refuses a registry that is no PostgreSQL database.
+    pub fn of(settings: &RegistrySettings) -> Result<Self> {
+        place::postgres(settings)?.map(Self).ok_or_else(crate::registry::beside::not_here)
+    }
+
+    pub async fn session(&self, task: &str) -> Result<PgConnection> {
+        self.0.session(task).await
+    }
+
+    /// For a listener, which makes its sessions by itself.
+    pub fn options(&self, task: &str) -> PgConnectOptions {
+        self.0.options(task)
+    }
+
+    /// Begins a transaction under the registry's lock.
+    pub async fn begin_exclusive(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        connection.execute(sqlx::raw_sql(BEGIN_EXCLUSIVE)).await.map(|_| ())
+    }
+
+    /// Which of these jobs were deleted, as far as this transaction sees.
+    pub async fn deleted_among(
+        connection: &mut PgConnection,
+        jobs: impl Iterator<Item = JobId>,
+    ) -> sqlx::Result<BTreeSet<JobId>> {
+        let rows = sqlx::query(POSTGRES.deleted_of).bind(ids(jobs)).fetch_all(connection).await?;
+        let id = |row: &sqlx::postgres::PgRow| {
+            let text: String = row.try_get(0)?;
+            text.parse().map(JobId).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+        };
+        rows.iter().map(id).collect()
+    }
+
+    pub fn is_conflict(&self, error: &sqlx::Error) -> bool {
+        self.0.is_conflict(error)
+    }
+
+    pub fn problem(&self, doing: &str, error: &sqlx::Error) -> Problem {
+        self.0.problem(doing, error)
+    }
+}

@@ -1,0 +1,271 @@
+//! One job at a time: what its row, its client and the registry see.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use timesweep::amqp::taker::Taker;
+use timesweep::omotes::letter::Content;
+use timesweep::omotes::takers::{TaskProgress, Submissions};
+use uuid::Uuid;
+
+use super::place::{
+    Place, UNKNOWN, all_said, dataset_of, deletion, fraction, outcome, rules, start, submission, take,
+};
+
+const CANCELLED: [&str; 2] = ["status CANCELLED", "result CANCELLED ``"];
+
+#[tokio::test]
+async fn a_job_goes_from_its_submission_to_its_result() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    place.submit(&submission(job)).await;
+    assert_eq!(place.row(job).await.expect("a row").0, "REGISTERED");
+    let letters = place.sent().await;
+    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
+    let Content::Task { celery_id, workflow, priority, body } = &letter.content else { panic!("{letter:?}") };
+    assert_eq!((workflow.as_str(), *priority), (super::place::KNOWN, 4));
+    assert!(String::from_utf8_lossy(body).contains(&job.simple().to_string()));
+    assert_eq!(place.row(job).await.expect("a row"), ("SUBMITTED".into(), Some(celery_id.to_string())));
+    place.progress(start(job, *celery_id)).await;
+    assert_eq!(place.row(job).await.expect("a row").0, "RUNNING");
+    place.progress(fraction(job, *celery_id, 0.5)).await;
+    place.result(outcome(job, *celery_id, true)).await;
+    let said = all_said(&place.sent().await);
+    assert_eq!(said, ["status RUNNING", "progress", "result SUCCEEDED `what it said`"]);
+    assert!(place.is_empty().await);
+    assert_eq!(place.registration(job).await, Some((Some(dataset_of(job)), false)));
+}
+
+#[tokio::test]
+async fn what_is_turned_away_gets_its_result_once_and_no_row() {
+    let mut place = Place::new().await;
+    let (unknown, unstorable) = (Uuid::now_v7(), Uuid::now_v7());
+    for _ in 0..2 {
+        let mut message = submission(unknown);
+        message.workflow_type = UNKNOWN.into();
+        place.submit(&message).await;
+        message = submission(unstorable);
+        message.job_reference = Some("a\0b".into());
+        place.submit(&message).await;
+    }
+    let said = all_said(&place.sent().await);
+    let text = format!(
+        "result ERROR `Workflow type {UNKNOWN} is unknown by orchestrator at the time this submission was received.`"
+    );
+    assert_eq!(said, [text, "result ERROR `The job reference has a character that cannot be stored.`".into()]);
+    assert!(place.is_empty().await);
+}
+
+#[tokio::test]
+async fn a_submission_that_comes_again_begins_nothing() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let task = place.at_work(job).await;
+    place.submit(&submission(job)).await;
+    place.result(outcome(job, task, false)).await;
+    place.submit(&submission(job)).await;
+    assert_eq!(all_said(&place.sent().await), ["result ERROR `what it said`"]);
+    assert!(place.is_empty().await);
+}
+
+#[tokio::test]
+async fn a_row_that_another_program_left_without_a_task_gets_one() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let row = "INSERT INTO job (job_id, workflow_type, status, registered_at, job_reference)";
+    place.database.run(&format!("{row} VALUES ('{job}', 'grow_optimizer', 'REGISTERED', now(), '')")).await;
+    let task = place.at_work(job).await;
+    assert_eq!(place.row(job).await.expect("a row"), ("SUBMITTED".into(), Some(task.to_string())));
+    place.submit(&submission(job)).await;
+    assert!(place.sent().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_timeout_larger_than_its_column_is_none() {
+    let place = Place::new().await;
+    for (timeout, kept) in [(None, 0), (Some(5), 1), (Some(u32::MAX), 0), (Some(i32::MAX as u32), 1)] {
+        let job = Uuid::now_v7();
+        let mut message = submission(job);
+        message.timeout_ms = timeout;
+        place.submit(&message).await;
+        let query = format!("SELECT count(timeout_after_ms) FROM job WHERE job_id = '{job}'");
+        assert_eq!(place.database.number(&query).await, kept, "{timeout:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_again_and_again_ends_its_job_with_an_error() {
+    let mut limit_of_two = rules();
+    limit_of_two.delivery_limit = 2;
+    let mut place = Place::with(limit_of_two).await;
+    let job = Uuid::now_v7();
+    let task = place.at_work(job).await;
+    for _ in 0..3 {
+        place.progress(start(job, task)).await;
+    }
+    let said = all_said(&place.sent().await);
+    let text = "result ERROR `Job cannot be processed due to being retried the maximum number of times.`";
+    assert_eq!(said, ["status RUNNING", "status RUNNING", "revoke", "status CANCELLED", text]);
+    assert!(place.is_empty().await);
+    // All of them in one batch come to the same.
+    let job = Uuid::now_v7();
+    let task = place.at_work(job).await;
+    let bodies = vec![start(job, task); 4];
+    take(&TaskProgress(Arc::clone(place.first())), &bodies).await;
+    let said = all_said(&place.sent().await);
+    let again = ["status RUNNING", "status RUNNING", "revoke", "status CANCELLED", text, "revoke"];
+    assert_eq!(said, again);
+    assert!(place.is_empty().await);
+}
+
+#[tokio::test]
+async fn a_start_that_the_broker_delivers_again_is_not_another_start() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let task = place.at_work(job).await;
+    let taker = TaskProgress(Arc::clone(place.first()));
+    let body = start(job, task);
+    // Whether it was taken the first time nobody knows: then it counts.
+    for _ in 0..3 {
+        taker.take_delivered(&[&body], &[true]).await.expect("taken");
+    }
+    assert_eq!(all_said(&place.sent().await), ["status RUNNING"]);
+    assert_eq!(place.database.number("SELECT count(*) FROM job_starts").await, 1);
+}
+
+#[tokio::test]
+async fn a_run_that_does_not_count_is_revoked_and_changes_nothing() {
+    let mut place = Place::new().await;
+    let (job, unknown, other) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    let task = place.at_work(job).await;
+    for body in [start(job, other), fraction(job, other, 0.1), start(unknown, other)] {
+        place.progress(body).await;
+        assert_eq!(all_said(&place.sent().await), ["revoke"]);
+    }
+    place.result(outcome(job, other, true)).await;
+    assert!(place.sent().await.is_empty());
+    assert_eq!(place.registration(job).await, None);
+    assert_eq!(place.row(job).await.expect("a row"), ("SUBMITTED".into(), Some(task.to_string())));
+}
+
+#[tokio::test]
+async fn a_success_is_registered_also_where_the_row_is_gone() {
+    let mut place = Place::new().await;
+    let (job, failed) = (Uuid::now_v7(), Uuid::now_v7());
+    place.result(outcome(job, Uuid::now_v7(), true)).await;
+    place.result(outcome(failed, Uuid::now_v7(), false)).await;
+    assert!(place.sent().await.is_empty());
+    assert_eq!(place.registration(job).await, Some((Some(dataset_of(job)), false)));
+}
+
+#[tokio::test]
+async fn a_deletion_cancels_whatever_the_job_does() {
+    let mut place = Place::new().await;
+    let (waiting, running, unknown) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    // Its task has not left: it never does.
+    place.submit(&submission(waiting)).await;
+    place.delete(waiting).await;
+    let said = all_said(&place.sent().await);
+    assert_eq!(said, ["revoke", CANCELLED[0], CANCELLED[1]]);
+    let task = place.at_work(running).await;
+    place.progress(start(running, task)).await;
+    place.delete(running).await;
+    place.delete(running).await;
+    let said = all_said(&place.sent().await);
+    assert_eq!(said, ["status RUNNING", "revoke", CANCELLED[0], CANCELLED[1]]);
+    place.result(outcome(running, task, true)).await;
+    place.delete(unknown).await;
+    assert!(place.sent().await.is_empty());
+    assert!(place.is_empty().await);
+    assert_eq!(place.registration(running).await, Some((Some(dataset_of(running)), true)));
+    for tombstone in [waiting, unknown] {
+        assert_eq!(place.registration(tombstone).await, Some((None, true)));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_was_deleted_before_its_submission_never_begins() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    place.delete(job).await;
+    for _ in 0..2 {
+        place.submit(&submission(job)).await;
+    }
+    assert_eq!(all_said(&place.sent().await), CANCELLED);
+    assert!(place.is_empty().await);
+}
+
+#[tokio::test]
+async fn messages_that_cannot_be_read_keep_nobody_waiting() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let good = prost::Message::encode_to_vec(&submission(job));
+    let no_id = prost::Message::encode_to_vec(&timesweep::amqp::wire::JobSubmission::default());
+    let taker = Submissions(Arc::clone(place.first()));
+    let reasons = taker.take(&[&[0xff; 9], &good, &no_id]).await.expect("taken");
+    let expected =
+        [Some("this is no JobSubmission message"), None, Some("its job id is not a UUID")];
+    assert_eq!(reasons, expected);
+    assert_eq!(all_said(&place.sent().await), ["task"]);
+    let taker = TaskProgress(Arc::clone(place.first()));
+    let nothing = timesweep::amqp::wire::TaskProgressUpdate {
+        job_id: job.to_string(),
+        ..timesweep::amqp::wire::TaskProgressUpdate::default()
+    };
+    let nothing = prost::Message::encode_to_vec(&nothing);
+    let reasons = taker.take(&[&deletion(job)[..3], &nothing]).await.expect("taken");
+    assert_eq!(reasons[1], Some("it says neither that a task began nor how far it is"));
+    assert!(reasons[0].is_some());
+}
+
+#[tokio::test]
+async fn jobs_out_of_time_are_deleted_and_stale_rows_go_without_ending_their_jobs() {
+    let mut place = Place::new().await;
+    let (late, stale, quick, unsent) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+    for (job, timeout) in [(late, Some(60_000)), (stale, None), (quick, Some(3_600_000))] {
+        let mut message = submission(job);
+        message.timeout_ms = timeout;
+        place.submit(&message).await;
+        for letter in place.sent().await {
+            if let Content::Task { celery_id, .. } = letter.content {
+                place.progress(start(job, celery_id)).await;
+            }
+        }
+    }
+    place.sent().await;
+    place.submit(&submission(unsent)).await;
+    place.database.run(&format!(
+        "UPDATE job SET running_at = now() - interval '2 minutes' WHERE job_id IN ('{late}', '{quick}'); \
+         UPDATE job SET running_at = now() - interval '3 days' WHERE job_id = '{stale}'; \
+         UPDATE job SET registered_at = now() - interval '3 days' WHERE job_id = '{unsent}'"
+    )).await;
+    for replica in &place.replicas {
+        replica.end_timed_out().await.expect("timed out");
+        replica.forget_stale().await.expect("forgotten");
+    }
+    assert!(place.row(late).await.is_none() && place.row(stale).await.is_none());
+    assert!(place.row(quick).await.is_some() && place.row(unsent).await.is_some());
+    assert_eq!(all_said(&place.sent().await), ["task", "revoke", CANCELLED[0], CANCELLED[1]]);
+    assert_eq!(place.registration(late).await, Some((None, true)));
+    let ledger = place.registry.ledger().await.expect("the ledger");
+    let ended = |job: Uuid| ledger.jobs[&timesweep::retention::ownership::JobId(job)].ended.is_some();
+    assert!(ended(late) && !ended(stale));
+}
+
+/// A check of many datasets may hold the registry's lock for seconds.
+#[tokio::test]
+async fn a_job_gets_to_work_while_the_registry_is_locked() {
+    let mut place = Place::new().await;
+    let mut holder = place.database.connect().await;
+    let lock = "SELECT pg_advisory_lock(1953066341, 1919248233)";
+    sqlx::query(lock).execute(&mut holder).await.expect("the registry's lock");
+    let job = Uuid::now_v7();
+    let at_work = async {
+        let task = place.at_work(job).await;
+        place.progress(start(job, task)).await;
+        place.progress(fraction(job, task, 0.5)).await;
+        place.sent().await
+    };
+    let letters = tokio::time::timeout(Duration::from_secs(10), at_work).await.expect("nobody waits");
+    assert_eq!(all_said(&letters), ["status RUNNING", "progress"]);
+}
