@@ -30,6 +30,7 @@ pub mod found;
 #[cfg(test)]
 mod interleavings;
 pub mod journal;
+mod second_look;
 mod settle;
 #[cfg(test)]
 pub mod testing;
