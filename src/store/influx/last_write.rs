@@ -58,9 +58,15 @@ pub async fn samples(client: &Client, started: i64) -> Samples {
     let statement = format!(
         "SELECT max(\"writeReq\") FROM \"_internal\"..\"shard\" WHERE time >= {started}u GROUP BY \"database\", \"id\""
     );
-    let Ok(answer) = client.read(&[&statement]).await else { return Samples::new() };
-    let tables = answer.into_iter().flatten();
-    tables.filter_map(|table| sample(&table).ok().flatten()).collect()
+    let mut samples = Samples::new();
+    let mut take = |_, table| {
+        samples.extend(sample(&table).ok().flatten());
+        Ok(())
+    };
+    match client.read_each(&[&statement], &mut take).await {
+        Ok(()) => samples,
+        Err(_) => Samples::new(),
+    }
 }
 
 fn sample(table: &Series) -> Result<Option<(u64, Sample)>, Unusable> {
