@@ -37,6 +37,8 @@ pub type Adopts = dyn Fn(&OwnedName) -> bool + Send + Sync;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     pub decisions: Vec<(OwnedName, Decision)>,
+    /// As it is after the check: every row and every hold, every job that runs, and what belongs to those.
+    pub ledger: Ledger,
 }
 
 #[async_trait]

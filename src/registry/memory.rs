@@ -40,25 +40,29 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One check on a ledger: what every registry does between loading and writing.
+/// One check on a ledger: what every registry does between loading and writing. One decision for everything
+/// that is listed or registered.
 pub fn check_ledger(
     ledger: &mut Ledger,
     inventory: &Inventory,
     settings: &Settings,
     adopts: &Adopts,
     now: i64,
-) -> std::result::Result<Checked, Implausible> {
+) -> std::result::Result<Vec<(OwnedName, Decision)>, Implausible> {
     ledger.observe(inventory, settings, now)?;
     let mut names: Vec<OwnedName> = inventory.datasets.iter().map(|(name, _)| name.clone()).collect();
-    names.extend(ledger.rows.keys().cloned());
     names.sort_unstable();
     names.dedup();
+    let unlisted = ledger.rows.keys().filter(|name| names.binary_search(name).is_err());
+    let unlisted: Vec<OwnedName> = unlisted.cloned().collect();
+    names.extend(unlisted);
+    names.sort_unstable();
     let decide = |name: OwnedName| {
         let decision = ledger.decide(&name, adopts(&name), settings, now);
         ledger.settle(&name, &decision, now);
         (name, decision)
     };
-    Ok(Checked { decisions: names.into_iter().map(decide).collect() })
+    Ok(names.into_iter().map(decide).collect())
 }
 
 /// Whether the row of a dataset is still the one that was seen.
@@ -90,7 +94,9 @@ impl Registry for Memory {
         adopts: &Adopts,
         now: i64,
     ) -> Result<std::result::Result<Checked, Implausible>> {
-        Ok(check_ledger(&mut held(&self.ledger), inventory, settings, adopts, now))
+        let mut ledger = held(&self.ledger);
+        let checked = check_ledger(&mut ledger, inventory, settings, adopts, now);
+        Ok(checked.map(|decisions| Checked { decisions, ledger: ledger.clone() }))
     }
 
     async fn preview(
@@ -100,7 +106,9 @@ impl Registry for Memory {
         adopts: &Adopts,
         now: i64,
     ) -> Result<std::result::Result<Checked, Implausible>> {
-        Ok(check_ledger(&mut held(&self.ledger).clone(), inventory, settings, adopts, now))
+        let mut ledger = held(&self.ledger).clone();
+        let checked = check_ledger(&mut ledger, inventory, settings, adopts, now);
+        Ok(checked.map(|decisions| Checked { decisions, ledger }))
     }
 
     async fn announce(&self) -> Result<()> {

@@ -63,8 +63,6 @@ pub struct OwnedPass {
 struct Looked {
     datasets: Vec<ListedDataset>,
     checked: Checked,
-    /// As it is after the check.
-    ledger: Ledger,
     live_jobs: Vec<JobId>,
 }
 
@@ -106,9 +104,8 @@ impl OwnedPass {
         match previewed {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
-                let ledger = self.registry.ledger().await?;
-                let looked = Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs };
-                report.warnings.extend(found::warnings(&looked.ledger, &self.settings));
+                let looked = Looked { datasets, checked, live_jobs: inventory.live_jobs };
+                report.warnings.extend(found::warnings(&looked.checked.ledger, &self.settings));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
                     owned.add_due(due);
@@ -147,9 +144,9 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        report.warnings.extend(found::warnings(&looked.ledger, &self.settings));
+        report.warnings.extend(found::warnings(&looked.checked.ledger, &self.settings));
         let due = self.fill(owned, &looked, report.started_at);
-        worked.trouble = self.end_old_jobs(owned, &looked.ledger, report.started_at).await.err();
+        worked.trouble = self.end_old_jobs(owned, &looked.checked.ledger, report.started_at).await.err();
         if worked.trouble.is_none() {
             let going = due::Going {
                 pass: self,
@@ -173,8 +170,7 @@ impl OwnedPass {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
-        let ledger = self.registry.ledger().await?;
-        Ok(Ok(Looked { datasets, checked, ledger, live_jobs: inventory.live_jobs }))
+        Ok(Ok(Looked { datasets, checked, live_jobs: inventory.live_jobs }))
     }
 
     /// A job that a list shows for the first time began earlier, and may have written by then.

@@ -25,7 +25,8 @@ pub struct Changes {
 }
 
 struct Seen {
-    writes: HashMap<u64, u64>,
+    /// Piece and count, by piece: a table for each of 100,000 datasets would weigh more than all of this.
+    writes: Box<[(u64, u64)]>,
     last: Option<i64>,
 }
 
@@ -51,13 +52,15 @@ impl Changes {
             let before = earlier.remove(*name);
             let counted = before.as_ref().filter(|_| same_epoch).map(|seen| &seen.writes);
             let bound = |counter: &Counter| match counted {
-                Some(counted) if counted.get(&counter.piece) == Some(&counter.writes) => None,
+                Some(counted) if counted.binary_search(&(counter.piece, counter.writes)).is_ok() => None,
                 Some(_) => Some(look.now),
                 None => Some(first(*counter)),
             };
             let last =
                 before.as_ref().and_then(|seen| seen.last).max(counters.iter().filter_map(bound).max());
-            let writes = counters.iter().map(|counter| (counter.piece, counter.writes)).collect();
+            let mut writes: Box<[(u64, u64)]> =
+                counters.iter().map(|counter| (counter.piece, counter.writes)).collect();
+            writes.sort_unstable();
             self.datasets.insert((*name).clone(), Seen { writes, last });
         }
     }

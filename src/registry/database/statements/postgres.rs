@@ -100,6 +100,8 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_jobs: "SELECT job::text, first_seen, ended FROM timesweep_seen_job",
     jobs_of: concat!("SELECT job::text, first_seen, ended FROM timesweep_seen_job WHERE job = ", ids!("1")),
     running_jobs: "SELECT job::text, first_seen, ended FROM timesweep_seen_job WHERE ended IS NULL",
+    listed_job: "SELECT job::text, first_seen, ended FROM timesweep_seen_job \
+        WHERE ended IS NULL OR ended <> first_seen LIMIT 1",
     all_datasets: "SELECT dataset, first_seen, last_change, absent_since FROM timesweep_seen_dataset",
     datasets_of: concat!(
         "SELECT dataset, first_seen, last_change, absent_since FROM timesweep_seen_dataset WHERE dataset = ",

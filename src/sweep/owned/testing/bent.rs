@@ -125,7 +125,7 @@ impl Registry for Bent {
         let checked = self.memory.check(&inventory, settings, adopts, now).await?;
         Ok(checked.map(|checked| {
             let bend = |(name, decision)| (name, self.bend(decision));
-            Checked { decisions: checked.decisions.into_iter().map(bend).collect() }
+            Checked { decisions: checked.decisions.into_iter().map(bend).collect(), ..checked }
         }))
     }
 
