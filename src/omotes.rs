@@ -15,9 +15,11 @@ use crate::registry::Registry;
 use crate::registry::beside::Neighbour;
 use crate::retention::ownership::event::Met;
 use crate::wake::Wake;
-use batch::{Alone, Batch};
+use batch::{Alone, Batch, Found};
 use reading::Message;
 use rows::Need;
+
+pub use with_jobs::with_jobs;
 
 mod answer;
 mod batch;
@@ -34,6 +36,7 @@ pub mod tables;
 pub mod takers;
 pub mod task;
 mod tidy;
+mod with_jobs;
 
 /// What an installation sets.
 #[derive(Debug, Clone)]
@@ -74,7 +77,7 @@ impl Orchestrator {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch { messages, need, rules: &self.rules, deleted: false };
+        let mut batch = Batch { messages, need, rules: &self.rules, found: Found::default() };
         // What always comes with an event goes to the registry at once.
         let alone = match messages[0] {
             Message::Submission(_) | Message::Progress(_) => self.alone.try_to(&mut batch).await?,
@@ -83,9 +86,13 @@ impl Orchestrator {
         if alone {
             return Ok(Vec::new());
         }
-        let met = self.registry.record_beside(&mut batch).await?;
-        if batch.deleted {
+        let mut met = self.registry.record_beside(&mut batch).await?;
+        if batch.found.deletes {
             self.wake.wake();
+        }
+        // A deletion is one event; a job at work is known, also where no check has seen it yet.
+        for (message, met) in messages.iter().zip(&mut met) {
+            met.known |= need == Need::Deletions && batch.found.rows.contains(&message.job());
         }
         Ok(met)
     }

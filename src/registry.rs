@@ -64,6 +64,11 @@ pub trait Registry: Send + Sync {
     /// Jobs that an orchestrator beside us has at work; empty where nobody keeps such a list.
     async fn live_jobs(&self) -> Result<Vec<LiveJob>>;
 
+    /// What an orchestrator beside us says of a job that it has at work, in its own word.
+    async fn job_status(&self, _job: JobId) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Takes the inventory in or refuses it, decides, and settles every decision but the drops: one
     /// transaction. The inventory was read before the live jobs, and those before this call.
     async fn check(

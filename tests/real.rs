@@ -21,9 +21,9 @@ mod real {
     mod ledger;
     mod mail;
     mod measure;
+    mod orchestrator;
     #[allow(dead_code, reason = "the driver suite uses the rest")]
     mod own_influx;
-    mod orchestrator;
     mod own_server;
     mod owned;
     mod proxy;

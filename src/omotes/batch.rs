@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use sqlx::Executor;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Executor};
 
 use super::Rules;
 use super::reading::Message;
@@ -16,6 +16,7 @@ use super::rows::{self, Need};
 use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::registry::beside::{Beside, Neighbour};
+use crate::retention::ownership::JobId;
 use crate::retention::ownership::event::Event;
 
 /// How often a transaction is started again when another one is in between.
@@ -28,22 +29,31 @@ pub(super) struct Batch<'a> {
     pub messages: &'a [Message],
     pub need: Need,
     pub rules: &'a Rules,
-    /// Of the last attempt.
-    pub deleted: bool,
+    pub found: Found,
+}
+
+/// What the last attempt came upon.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// A job is deleted by this.
+    pub deletes: bool,
+    /// Jobs that had a row.
+    pub rows: BTreeSet<JobId>,
 }
 
 #[async_trait]
 impl Beside for Batch<'_> {
     async fn work(&mut self, connection: &mut PgConnection) -> sqlx::Result<Vec<Event>> {
-        let jobs: BTreeSet<_> = self.messages.iter().map(Message::job).collect();
+        let jobs: BTreeSet<JobId> = self.messages.iter().map(Message::job).collect();
         let stale_after = i64::try_from(self.rules.retention.as_secs()).unwrap_or(i64::MAX);
         let mut desk = rows::load(connection, &jobs, self.need, stale_after).await?;
+        self.found.rows = desk.jobs.keys().copied().collect();
         for message in self.messages {
             message.decide(&mut desk, self.rules);
         }
         crash_point::reach("omotes-before-writes");
         rows::write(connection, &desk).await?;
-        self.deleted = desk.follows.events.iter().any(|event| matches!(event, Event::Deleted(_)));
+        self.found.deletes = desk.follows.events.iter().any(|event| matches!(event, Event::Deleted(_)));
         Ok(desk.follows.events)
     }
 }
@@ -83,7 +93,7 @@ impl Alone {
     /// Rows of one query outside of any transaction.
     pub(super) async fn ids(&self, doing: &str, query: &'static str, given: i64) -> Result<Vec<String>> {
         let mut session = self.begin(doing).await?;
-        let found = sqlx::query_scalar(AssertSqlSafe(query)).bind(given).fetch_all(&mut session).await;
+        let found = sqlx::query_scalar(query).bind(given).fetch_all(&mut session).await;
         if session.execute(sqlx::raw_sql("COMMIT")).await.is_ok() {
             self.give_back(session);
         }

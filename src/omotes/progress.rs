@@ -26,8 +26,13 @@ pub(super) struct Progress {
 #[derive(Debug, Clone)]
 enum Step {
     /// `again`: the broker delivered this message before.
-    Began { again: bool },
-    Fraction { done: f64, message: String },
+    Began {
+        again: bool,
+    },
+    Fraction {
+        done: f64,
+        message: String,
+    },
 }
 
 impl Progress {

@@ -52,7 +52,8 @@ const START: &str = "INSERT INTO job_starts (job_id, started_at) \
 const REMOVE_STARTS: &str = concat!("DELETE FROM job_starts WHERE job_id = ", jobs!("1"));
 const REMOVE: &str = concat!("DELETE FROM job WHERE job_id = ", jobs!("1"));
 const REMOVE_TASKS: &str = concat!("DELETE FROM timesweep_outbox WHERE kind = 'task' AND job = ", jobs!("1"));
-const END: &str = "INSERT INTO timesweep_job_over (job) SELECT unnest($1::text[])::uuid ON CONFLICT DO NOTHING";
+const END: &str =
+    "INSERT INTO timesweep_job_over (job) SELECT unnest($1::text[])::uuid ON CONFLICT DO NOTHING";
 /// Of two replicas that turn one job away at once, the second starts again and finds it over.
 const TURN_AWAY: &str = "INSERT INTO timesweep_job_over (job) SELECT unnest($1::text[])::uuid";
 

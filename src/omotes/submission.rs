@@ -55,7 +55,11 @@ impl Submission {
         } else if !rules.workflows.contains(&self.workflow) {
             self.turn_away(desk, ResultType::Error, &answer::unknown_workflow(&self.workflow));
         } else if self.reference.as_ref().is_some_and(|reference| reference.contains('\0')) {
-            self.turn_away(desk, ResultType::Error, "The job reference has a character that cannot be stored.");
+            self.turn_away(
+                desk,
+                ResultType::Error,
+                "The job reference has a character that cannot be stored.",
+            );
         } else {
             self.register(desk, new_id());
         }

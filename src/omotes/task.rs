@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn a_task_says_what_celery_expects() {
-        let list = prost_types::ListValue { values: vec![parameter(Kind::BoolValue(true)), Parameter::default()] };
+        let list =
+            prost_types::ListValue { values: vec![parameter(Kind::BoolValue(true)), Parameter::default()] };
         let inner = Struct { fields: [("é".into(), parameter(Kind::StringValue("\"".into())))].into() };
         let parameters = Struct {
             fields: [

@@ -10,6 +10,7 @@ mod advice;
 mod beside;
 mod connection;
 mod difference;
+mod jobs;
 mod load;
 pub(super) mod neighbour;
 mod place;
@@ -223,25 +224,6 @@ impl DatabaseRegistry {
         };
         load::load(connection, self.place.statements(), scope, false, now).await
     }
-
-    async fn read_live_jobs(&self, connection: &mut Connection) -> sqlx::Result<Option<Vec<LiveJob>>> {
-        let statements = self.place.statements();
-        if connection.read(statements.has_job_table, &[], load::some).await?.is_empty() {
-            return Ok(None);
-        }
-        connection.read(statements.live_jobs, &[], load::live_job).await.map(Some)
-    }
-
-    /// `None` where nobody keeps a list.
-    async fn job_list(&self) -> Result<Option<Vec<LiveJob>>> {
-        let doing = "read the jobs that are at work";
-        let mut connection = self.begin(false, doing).await?;
-        let jobs = self.read_live_jobs(&mut connection).await;
-        if connection.run("ROLLBACK").await.is_ok() {
-            self.give_back(connection);
-        }
-        jobs.map_err(|error| self.place.problem(doing, &error))
-    }
 }
 
 fn many_conflicts(doing: &str) -> Problem {
@@ -283,6 +265,10 @@ impl Registry for DatabaseRegistry {
 
     async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         self.job_list().await.map(Option::unwrap_or_default)
+    }
+
+    async fn job_status(&self, job: JobId) -> Result<Option<String>> {
+        self.status_of_job(job).await
     }
 
     async fn check(

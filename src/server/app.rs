@@ -14,8 +14,8 @@ use super::guard::Tokens;
 use crate::config::TokenSettings;
 use crate::problem::Result;
 use crate::registry::Registry;
-use crate::retention::ownership::Ledger;
 use crate::retention::ownership::event::{Event, Met};
+use crate::retention::ownership::{JobId, Ledger};
 use crate::wake::Wake;
 
 /// How long work that was begun may take after the last connection is closed.
@@ -56,6 +56,12 @@ impl App {
     pub(super) async fn ledger(&self) -> Result<(Ledger, i64), Trouble> {
         let registry = Arc::clone(&self.registry);
         self.undropped(async move { Ok((registry.ledger().await?, registry.now().await?)) }).await
+    }
+
+    /// What the orchestrator says of a job that is at work.
+    pub(super) async fn job_status(&self, job: JobId) -> Result<Option<String>, Trouble> {
+        let registry = Arc::clone(&self.registry);
+        self.undropped(async move { registry.job_status(job).await }).await
     }
 
     pub(super) async fn undropped<T: Send + 'static>(

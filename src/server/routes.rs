@@ -25,7 +25,7 @@ const ANSWERING: Duration = Duration::from_secs(30);
 
 pub(super) fn handlers() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(document::Empty::openapi())
-        .routes(routes!(jobs::delete_job))
+        .routes(routes!(jobs::get_job, jobs::delete_job))
         .routes(routes!(jobs::delete_job_by_post))
         .routes(routes!(datasets::list_datasets))
         .routes(routes!(marks::list_marks))

@@ -159,6 +159,26 @@ async fn a_job_is_deleted_by_either_request_and_again() {
 }
 
 #[tokio::test]
+async fn a_job_is_shown_with_its_mark() {
+    let world = World::new().await;
+    let (job, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let (alone, shared) = (OwnedName("alone".into()), OwnedName("shared".into()));
+    world.registry.change(|ledger| {
+        ledger.succeeded(JobId(job), &alone, NOW);
+        ledger.succeeded(JobId(job), &shared, NOW);
+        ledger.succeeded(JobId(other), &shared, NOW);
+    });
+    let at = "2026-01-01T00:00:00Z";
+    let view = world.get(&format!("/job/{job}")).await;
+    let datasets = json!([{"name": "alone"}, {"name": "shared"}]);
+    assert_eq!(view, json!({"job_id": job, "ended_at": at, "datasets": datasets}));
+    world.ask(Method::DELETE, &format!("/job/{job}")).await;
+    let view = world.get(&format!("/job/{job}")).await;
+    let datasets = json!([{"name": "alone", "marked_at": at}, {"name": "shared"}]);
+    assert_eq!(view, json!({"job_id": job, "ended_at": at, "deleted_at": at, "datasets": datasets}));
+}
+
+#[tokio::test]
 async fn what_is_no_job_is_refused_and_writes_nothing() {
     let world = World::new().await;
     for id in ["1", "job", "%00", "..%2f..", "0000", "%F0%9F%92%A9", &"1".repeat(1000)] {
@@ -168,9 +188,9 @@ async fn what_is_no_job_is_refused_and_writes_nothing() {
     let job = Uuid::now_v7();
     problem(world.ask(Method::POST, &format!("/job/{job}/cancel")).await, 404).await;
     problem(world.ask(Method::DELETE, "/job/").await, 404).await;
-    let get = world.ask(Method::GET, &format!("/job/{job}")).await;
-    assert_eq!(get.headers().get("allow").expect("what is allowed"), "DELETE");
-    problem(get, 405).await;
+    problem(world.ask(Method::GET, &format!("/job/{job}")).await, 404).await;
+    problem(world.ask(Method::GET, "/job/1").await, 400).await;
+    problem(world.ask(Method::PUT, &format!("/job/{job}")).await, 405).await;
     assert_eq!(world.deletions(), 0);
     assert!(!world.was_woken().await);
 }

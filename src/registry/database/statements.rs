@@ -59,6 +59,8 @@ pub(super) struct Statements {
     pub has_job_table: &'static str,
     /// job, registered
     pub live_jobs: &'static str,
+    /// Of one job.
+    pub job_status: &'static str,
 
     pub add_claims: &'static str,
     pub put_deleted: &'static str,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use timesweep::amqp::taker::Taker;
 use timesweep::omotes::letter::Content;
-use timesweep::omotes::takers::{TaskProgress, Submissions};
+use timesweep::omotes::takers::{Submissions, TaskProgress};
 use uuid::Uuid;
 
 use super::place::{
@@ -52,7 +52,10 @@ async fn what_is_turned_away_gets_its_result_once_and_no_row() {
     let text = format!(
         "result ERROR `Workflow type {UNKNOWN} is unknown by orchestrator at the time this submission was received.`"
     );
-    assert_eq!(said, [text, "result ERROR `The job reference has a character that cannot be stored.`".into()]);
+    assert_eq!(
+        said,
+        [text, "result ERROR `The job reference has a character that cannot be stored.`".into()]
+    );
     assert!(place.is_empty().await);
 }
 
@@ -203,8 +206,7 @@ async fn messages_that_cannot_be_read_keep_nobody_waiting() {
     let no_id = prost::Message::encode_to_vec(&timesweep::amqp::wire::JobSubmission::default());
     let taker = Submissions(Arc::clone(place.first()));
     let reasons = taker.take(&[&[0xff; 9], &good, &no_id]).await.expect("taken");
-    let expected =
-        [Some("this is no JobSubmission message"), None, Some("its job id is not a UUID")];
+    let expected = [Some("this is no JobSubmission message"), None, Some("its job id is not a UUID")];
     assert_eq!(reasons, expected);
     assert_eq!(all_said(&place.sent().await), ["task"]);
     let taker = TaskProgress(Arc::clone(place.first()));
@@ -234,11 +236,14 @@ async fn jobs_out_of_time_are_deleted_and_stale_rows_go_without_ending_their_job
     }
     place.sent().await;
     place.submit(&submission(unsent)).await;
-    place.database.run(&format!(
-        "UPDATE job SET running_at = now() - interval '2 minutes' WHERE job_id IN ('{late}', '{quick}'); \
+    place
+        .database
+        .run(&format!(
+            "UPDATE job SET running_at = now() - interval '2 minutes' WHERE job_id IN ('{late}', '{quick}'); \
          UPDATE job SET running_at = now() - interval '3 days' WHERE job_id = '{stale}'; \
          UPDATE job SET registered_at = now() - interval '3 days' WHERE job_id = '{unsent}'"
-    )).await;
+        ))
+        .await;
     for replica in &place.replicas {
         replica.end_timed_out().await.expect("timed out");
         replica.forget_stale().await.expect("forgotten");

@@ -33,10 +33,8 @@ async fn tables_are_made_once_whoever_starts_first() {
         if registry_first {
             registry::open(&settings(&database.url)).await.expect("the registry");
         }
-        let starts = (0..4).map(|_| prepare(&database));
-        for prepared in futures_util::future::join_all(starts).await {
-            prepared.expect("prepared");
-        }
+        let (one, two, three) = tokio::join!(prepare(&database), prepare(&database), prepare(&database));
+        one.and(two).and(three).expect("prepared");
         registry::open(&settings(&database.url)).await.expect("the registry");
         prepare(&database).await.expect("prepared again");
         let heads = "SELECT count(*) FROM alembic_version WHERE version_num = '543bc8f6ad87'";
@@ -77,8 +75,14 @@ async fn tables_that_are_not_those_of_omotes_are_refused_and_nothing_is_touched(
         ("DROP TABLE alembic_version", "there is job, but no alembic_version that says whose it is"),
         ("ALTER TABLE job DROP celery_id", "job needs a column celery_id of type character varying or text"),
         ("DROP TABLE job_starts", "job_starts needs a column job_id of type uuid"),
-        ("ALTER TABLE job ALTER timeout_after_ms TYPE text", "job needs a column timeout_after_ms of type integer"),
-        ("ALTER TYPE jobstatus RENAME VALUE 'RUNNING' TO 'running'", "the type jobstatus has no label RUNNING"),
+        (
+            "ALTER TABLE job ALTER timeout_after_ms TYPE text",
+            "job needs a column timeout_after_ms of type integer",
+        ),
+        (
+            "ALTER TYPE jobstatus RENAME VALUE 'RUNNING' TO 'running'",
+            "the type jobstatus has no label RUNNING",
+        ),
     ] {
         let database = TestDatabase::without_extension().await;
         database.run(THEIRS).await;

@@ -115,6 +115,7 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_unread: "SELECT job::text, since, at FROM timesweep_unread_result",
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1::bigint WHERE to_regclass('job') IS NOT NULL",
+    job_status: "SELECT status::text FROM job WHERE job_id = $1::uuid",
     live_jobs: concat!("SELECT job_id::text, ", micros!("registered_at"), " FROM job"),
 
     add_claims: "INSERT INTO timesweep_claim (dataset, job, at) \

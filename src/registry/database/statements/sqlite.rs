@@ -79,6 +79,7 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
     all_unread: "SELECT job, since, at FROM timesweep_unread_result",
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'job'",
+    job_status: "SELECT status FROM job WHERE job_id = ?1",
     live_jobs: "SELECT job_id, registered_at FROM job",
 
     add_claims: concat!(

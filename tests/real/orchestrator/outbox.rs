@@ -1,0 +1,122 @@
+//! The outbox: one sender at a time, and what the next one finds when a sender was cut off.
+
+use std::time::{Duration, Instant};
+
+use timesweep::omotes::letter::{Content, Letter};
+use timesweep::omotes::outbox::Outbox;
+use timesweep::problem::Kind;
+use uuid::Uuid;
+
+use super::place::{Place, all_said, outcome, settings, start, submission};
+
+fn task_of(letters: &[(i64, Letter)]) -> (i64, Uuid) {
+    match letters {
+        [(id, Letter { content: Content::Task { celery_id, .. }, .. })] => (*id, *celery_id),
+        other => panic!("not one task: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn one_sender_at_a_time_leads() {
+    let mut place = Place::new().await;
+    let mut second = Outbox::open(&settings(&place.database.url)).expect("an outbox");
+    assert!(!second.take_lead().await.expect("an answer"));
+    assert_eq!(second.next(1).await.expect_err("no lead").kind, Kind::Busy);
+    place.outbox.give_up_lead().await;
+    assert!(second.take_lead().await.expect("the lead"));
+    // A sender whose session is gone can do nothing more.
+    place
+        .database
+        .run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'timesweep outbox'",
+        )
+        .await;
+    assert_eq!(second.next(1).await.expect_err("a lost session").kind, Kind::Unreachable);
+    super::super::support::eventually("the lead is free", async || {
+        place.outbox.take_lead().await.expect("an answer")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn letters_leave_in_their_order_and_wake_whoever_waits() {
+    let mut place = Place::new().await;
+    // Its session has to listen first.
+    place.outbox.wait().await;
+    let began = Instant::now();
+    for _ in 0..5 {
+        let (job, quick) = (Uuid::now_v7(), async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        });
+        quick.await;
+        place.submit(&submission(job)).await;
+        place.outbox.wait().await;
+        assert_eq!(all_said(&place.sent().await), ["task"]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "it waited for the poll: {:?}", began.elapsed());
+    let jobs: Vec<Uuid> = (0..30).map(|_| Uuid::now_v7()).collect();
+    for job in &jobs {
+        place.submit(&submission(*job)).await;
+    }
+    let some = place.outbox.next(10).await.expect("letters");
+    assert_eq!(some.iter().map(|(_, letter)| letter.job.0).collect::<Vec<_>>(), jobs[..10]);
+    assert_eq!(place.outbox.next(10).await.expect("letters"), some, "they stay until they are sent");
+}
+
+#[tokio::test]
+async fn a_task_that_may_have_been_sent_gets_another_id() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    place.submit(&submission(job)).await;
+    let (id, first) = task_of(&place.outbox.next(10).await.expect("letters"));
+    assert_eq!(place.outbox.attempted(&[id]).await.expect("attempted"), [id]);
+    place.outbox.give_up_lead().await;
+    assert!(place.outbox.take_lead().await.expect("the lead"));
+    let (_, second) = task_of(&place.outbox.next(10).await.expect("letters"));
+    assert_ne!(first, second);
+    assert_eq!(place.row(job).await.expect("a row"), ("REGISTERED".into(), Some(second.to_string())));
+    place.sent().await;
+    // The first run of it does not count any more.
+    place.progress(start(job, first)).await;
+    place.result(outcome(job, first, true)).await;
+    assert_eq!(all_said(&place.sent().await), ["revoke"]);
+    place.progress(start(job, second)).await;
+    place.result(outcome(job, second, true)).await;
+    assert_eq!(all_said(&place.sent().await), ["status RUNNING", "result SUCCEEDED `what it said`"]);
+    assert!(place.is_empty().await);
+}
+
+#[tokio::test]
+async fn a_task_that_is_at_work_or_over_is_not_sent_again() {
+    for is_over in [false, true] {
+        let mut place = Place::new().await;
+        let job = Uuid::now_v7();
+        place.submit(&submission(job)).await;
+        let (id, task) = task_of(&place.outbox.next(10).await.expect("letters"));
+        place.outbox.attempted(&[id]).await.expect("attempted");
+        place.progress(start(job, task)).await;
+        if is_over {
+            place.result(outcome(job, task, false)).await;
+        }
+        place.outbox.give_up_lead().await;
+        assert!(place.outbox.take_lead().await.expect("the lead"));
+        let said = all_said(&place.sent().await);
+        assert_eq!(said[0], "status RUNNING");
+        assert!(!said.contains(&"task".into()), "{said:?}");
+        if !is_over {
+            assert_eq!(place.row(job).await.expect("a row"), ("RUNNING".into(), Some(task.to_string())));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_was_taken_away_is_not_published() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    place.submit(&submission(job)).await;
+    let (id, _) = task_of(&place.outbox.next(10).await.expect("letters"));
+    place.delete(job).await;
+    assert!(place.outbox.attempted(&[id]).await.expect("attempted").is_empty());
+    place.outbox.sent(&[id]).await.expect("nothing to forget");
+}
