@@ -112,6 +112,7 @@ impl OwnedPass {
                     &looked.ledger,
                     looked.datasets.len(),
                     &self.settings,
+                    now,
                 ));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
@@ -151,7 +152,12 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        report.warnings.extend(found::warnings(&looked.ledger, looked.datasets.len(), &self.settings));
+        report.warnings.extend(found::warnings(
+            &looked.ledger,
+            looked.datasets.len(),
+            &self.settings,
+            report.started_at,
+        ));
         let due = self.fill(owned, &looked, report.started_at);
         owned.jobs_too_old = looked.checked.too_old.iter().map(|job| job.0).collect();
         let going = due::Going { pass: self, journal, run };
