@@ -18,7 +18,7 @@ use crate::retention::ownership::event::Event;
 use crate::wake::Wake;
 
 /// How many messages one transaction takes in. A result holds a whole ESDL, a deletion a few bytes.
-const DELETIONS_AT_ONCE: u16 = 500;
+const DELETIONS_AT_ONCE: u16 = 1_000;
 const RESULTS_AT_ONCE: u16 = 20;
 
 /// Writes what comes through a queue into the registry, and wakes the loop.

@@ -31,21 +31,21 @@ pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec
                 *waiting_for.entry(*job).or_default() += 1;
             }
         }
-        let Some(standing) = standing(decision, name, &looked.ledger) else {
+        let Some(standing) = standing(decision, name, &looked.checked.ledger) else {
             due.push(Due {
                 name: name.clone(),
-                marked_at: marked_at(name, &looked.ledger).unwrap_or(now),
-                last_change: looked.ledger.datasets.get(name).and_then(|seen| seen.last_change),
+                marked_at: marked_at(name, &looked.checked.ledger).unwrap_or(now),
+                last_change: looked.checked.ledger.datasets.get(name).and_then(|seen| seen.last_change),
                 sighting: listed.get(name).map(|dataset| dataset.sighting()),
                 bytes,
-                why: why_it_goes(name, &looked.ledger),
+                why: why_it_goes(name, &looked.checked.ledger),
             });
             continue;
         };
-        let until = until(decision, name, &looked.ledger);
+        let until = until(decision, name, &looked.checked.ledger);
         let why = match standing {
-            Standing::Marked => newly_marked(decision, name, &looked.ledger),
-            Standing::Held => held(name, &looked.ledger),
+            Standing::Marked => newly_marked(decision, name, &looked.checked.ledger),
+            Standing::Held => held(name, &looked.checked.ledger),
             _ => sentence(decision),
         };
         owned.add(standing, bytes, DatasetLine { dataset: name.0.clone(), why, until });
@@ -139,8 +139,9 @@ pub(super) fn why_it_goes(name: &OwnedName, ledger: &Ledger) -> String {
 }
 
 /// What every report has to say about the rules that are in force.
-pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings) -> Vec<String> {
+pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings, now: i64) -> Vec<String> {
     let mut warnings = without_job_list(ledger, settings);
+    warnings.extend(waiting_in_vain(ledger, settings, now));
     let never_found = ledger.rows.keys().filter(|name| !ledger.datasets.contains_key(*name)).count();
     if listed == 0 && never_found > 0 {
         warnings.push(format!(
@@ -161,6 +162,20 @@ fn without_job_list(ledger: &Ledger, settings: &OwnershipSettings) -> Vec<String
         "no list of running jobs is kept here: only the grace of {} protects what a running job writes, so it has to be longer than the longest job",
         length(settings.check.grace)
     )]
+}
+
+fn waiting_in_vain(ledger: &Ledger, settings: &OwnershipSettings, now: i64) -> Option<String> {
+    let waiting: Vec<_> = ledger.waiting_in_vain(&settings.check, now).collect();
+    let (name, mark) = waiting.iter().min_by_key(|(_, mark)| mark.at)?;
+    let grace = length(settings.check.grace);
+    Some(format!(
+        "{} changed again and again since the mark, although no job was at work for so long ({}, marked {} UTC): \
+         a store that is started, or whose counters are reset, more often than once in {grace} keeps what nobody \
+         owns for ever; make `grace` shorter than the time between two starts",
+        counted(waiting.len(), "dataset"),
+        name.0,
+        minute(mark.at),
+    ))
 }
 
 /// A length of time for people, in its largest whole unit.
