@@ -157,3 +157,25 @@ async fn what_nobody_can_read_is_kept_on_every_queue_and_jobs_go_on() {
     assert_eq!(serving.health().await.code, 200);
     serving.stop().await;
 }
+
+/// What it is all for: a deletion ends the data as well, and nothing else does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_data_of_a_deleted_job_goes_and_that_of_a_successful_one_stays() {
+    let mut place = Installation::new().await;
+    place.more =
+        vec![("JOB_RETENTION_SEC", "2".into()), ("TIMESWEEP_ALLOW_SHORT_GRACE", "1".into())];
+    let serving = place.serve().await;
+    let _worker = place.worker("first", &["echo"]).await;
+    let mut client = place.client().await;
+    let mut datasets = Vec::new();
+    for _ in 0..2 {
+        let job = client.submits("echo", parameters("", 0.0, 0)).await;
+        datasets.push((job.clone(), dataset_of(&client.result(&job).await)));
+    }
+    place.ground.write("omotes_timeseries").await;
+    let [(deleted, goes), (_, stays)] = datasets.try_into().expect("two");
+    client.order(&serde_json::json!({"delete": deleted}));
+    eventually("its data goes", async || !place.ground.has(&goes).await).await;
+    assert!(place.ground.has(&stays).await && place.ground.has("omotes_timeseries").await);
+    serving.stop().await;
+}
