@@ -9,7 +9,7 @@
 
 #[path = "drop/check.rs"]
 mod check;
-#[path = "drop/child.rs"]
+#[path = "shared/child.rs"]
 mod child;
 #[path = "drop/contender.rs"]
 mod contender;

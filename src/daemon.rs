@@ -27,6 +27,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 /// Wakes that come within this time are one.
 const BURST: Duration = Duration::from_secs(1);
+/// Wakes wait for so many times as long as the last pass took: whoever sends many must not make passes follow
+/// each other without an end, which would keep the registry from the very messages that wake us.
+const REST: u32 = 4;
 /// The wall clock is looked at so often: it may be set while we sleep.
 const STEP: Duration = Duration::from_secs(15);
 /// How long ways in may take to end.
@@ -104,15 +107,16 @@ impl Daemon {
             .without_max_times();
         let mut pause = pauses.build();
         while !self.stop.is_cancelled() {
+            let began = Instant::now();
             // What woke us until now is seen by this pass.
             self.wake.forget();
             match self.one_pass().await {
                 Ended::Well => {
                     pause = pauses.build();
-                    self.rest(self.interval, true).await;
+                    self.rest(self.interval, Some(BURST.max(began.elapsed() * REST))).await;
                 }
                 // A wake is remembered and waits for its turn: it must not hammer at a store that is away.
-                Ended::Busy | Ended::Badly => self.rest(pause.next().unwrap_or(longest), false).await,
+                Ended::Busy | Ended::Badly => self.rest(pause.next().unwrap_or(longest), None).await,
             }
         }
         Ok(())
@@ -163,7 +167,8 @@ impl Daemon {
     }
 
     /// Sleeps by both clocks: a wall clock that is set forward ends it at once, one that is set back does not prolong it.
-    async fn rest(&self, pause: Duration, until_woken: bool) {
+    /// A wake ends it as well, after the time in which others are gathered.
+    async fn rest(&self, pause: Duration, gathering: Option<Duration>) {
         let (began, wall) = (Instant::now(), (self.clock)());
         let length = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
         self.status.change(|status| status.next_pass = Some(wall.saturating_add(length)));
@@ -174,16 +179,18 @@ impl Daemon {
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                () = self.wake.woken(), if until_woken => return self.gather_wakes().await,
+                () = self.wake.woken(), if gathering.is_some() => {
+                    return self.gather_wakes(gathering.unwrap_or(BURST).min(left)).await;
+                }
                 () = tokio::time::sleep(left.min(STEP)) => {}
             }
         }
     }
 
-    async fn gather_wakes(&self) {
+    async fn gather_wakes(&self, time: Duration) {
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = tokio::time::sleep(BURST) => {}
+            () = tokio::time::sleep(time) => {}
         }
     }
 }

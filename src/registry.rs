@@ -43,6 +43,9 @@ pub struct Checked {
     pub decisions: Vec<(OwnedName, Decision)>,
     /// Jobs that have ended by their age.
     pub too_old: Vec<JobId>,
+    /// As it is after the check: every row, every dataset and every hold, every job that runs, and what belongs to
+    /// those.
+    pub ledger: Ledger,
 }
 
 #[async_trait]

@@ -29,7 +29,7 @@ use crate::registry::Registry;
 
 const CLIENTS_EXCHANGE: &str = "omotes_exchange";
 /// How many messages one transaction takes in. A result holds a whole ESDL, a deletion a few bytes.
-const DELETIONS_AT_ONCE: u16 = 500;
+const DELETIONS_AT_ONCE: u16 = 1_000;
 const RESULTS_AT_ONCE: u16 = 20;
 
 pub(super) struct Line<'a> {
@@ -158,7 +158,8 @@ impl Session<'_> {
             self.bind_to_the_clients().await.map_err(|error| self.failed("bind the queue", &error))?;
         }
         let prepared = async {
-            self.channel.basic_qos(self.line.at_once(), BasicQosOptions::default()).await?;
+            // The next batch comes while this one is committed.
+            self.channel.basic_qos(self.line.at_once() * 2, BasicQosOptions::default()).await?;
             self.channel.confirm_select(ConfirmSelectOptions::default()).await
         };
         prepared.await.map_err(|error| self.failed("prepare a channel", &error))

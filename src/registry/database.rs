@@ -133,8 +133,19 @@ impl DatabaseRegistry {
         doing: &str,
         scope: &Scope<'_>,
         now: i64,
-        mut work: impl FnMut(&mut Loaded) -> T + Send,
+        work: impl FnMut(&mut Loaded) -> T + Send,
     ) -> Result<T> {
+        self.change_and_keep(doing, scope, now, work).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with what it loaded as it is afterwards.
+    async fn change_and_keep<T: Send>(
+        &self,
+        doing: &str,
+        scope: &Scope<'_>,
+        now: i64,
+        mut work: impl FnMut(&mut Loaded) -> T + Send,
+    ) -> Result<(T, Ledger)> {
         let _turn = self.turn.lock().await;
         for _ in 0..ATTEMPTS {
             let mut connection = self.begin(true, doing).await?;
@@ -174,11 +185,12 @@ impl DatabaseRegistry {
         scope: &Scope<'_>,
         now: i64,
         work: &mut (impl FnMut(&mut Loaded) -> T + Send),
-    ) -> sqlx::Result<Option<T>> {
+    ) -> sqlx::Result<Option<(T, Ledger)>> {
         let statements = self.place.statements();
         let mut loaded = load::load(connection, statements, scope, true, now).await?;
         let answer = work(&mut loaded);
         let changes = difference::changes(&loaded);
+        let ledger = std::mem::take(&mut loaded.ledger);
         drop(loaded);
         crash_point::reach("registry-before-writes");
         if write::write(connection, statements, changes).await? == Written::Conflict {
@@ -187,7 +199,7 @@ impl DatabaseRegistry {
         crash_point::reach("registry-before-commit");
         connection.run("COMMIT").await?;
         crash_point::reach("registry-committed");
-        Ok(Some(answer))
+        Ok(Some((answer, ledger)))
     }
 
     /// What is there, with what others changed taken in, and nothing written.
@@ -272,7 +284,9 @@ impl Registry for DatabaseRegistry {
             loaded.explain_new_holds();
             checked
         };
-        self.change("check the datasets", &scope_of_check(inventory), now, check).await
+        let (checked, ledger) =
+            self.change_and_keep("check the datasets", &scope_of_check(inventory), now, check).await?;
+        Ok(checked.map(|decided| decided.with(ledger)))
     }
 
     async fn preview(
@@ -283,7 +297,8 @@ impl Registry for DatabaseRegistry {
         now: i64,
     ) -> Result<std::result::Result<Checked, Implausible>> {
         let mut loaded = self.look("preview a check", &scope_of_check(inventory), Some(now)).await?;
-        Ok(check_ledger(&mut loaded.ledger, inventory, settings, adopts, now))
+        let checked = check_ledger(&mut loaded.ledger, inventory, settings, adopts, now);
+        Ok(checked.map(|decided| decided.with(loaded.ledger)))
     }
 
     async fn announce(&self) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::retention::ownership::check::{Decision, Implausible, Inventory, Setti
 use crate::retention::ownership::event::{Event, Met};
 use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::sighting::Sighting;
-use crate::retention::ownership::{Ledger, Mark, OwnedName};
+use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
 /// A registry whose contents the test holds as well.
 #[derive(Clone, Default)]
@@ -42,6 +42,21 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a check comes to, without the ledger as it is afterwards.
+#[derive(Debug)]
+pub struct Decided {
+    /// One for everything that is listed or registered.
+    pub decisions: Vec<(OwnedName, Decision)>,
+    /// Jobs that have ended by their age.
+    pub too_old: Vec<JobId>,
+}
+
+impl Decided {
+    pub fn with(self, ledger: Ledger) -> Checked {
+        Checked { decisions: self.decisions, too_old: self.too_old, ledger }
+    }
+}
+
 /// One check on a ledger: what every registry does between loading and writing. More rows without a dataset
 /// than the cap allows wait for the next check.
 pub fn check_ledger(
@@ -50,12 +65,15 @@ pub fn check_ledger(
     settings: &Settings,
     adopts: &Adopts,
     now: i64,
-) -> std::result::Result<Checked, Implausible> {
+) -> std::result::Result<Decided, Implausible> {
     let too_old = ledger.observe(inventory, settings, now)?;
     let mut names: Vec<OwnedName> = inventory.datasets.iter().map(|sighting| sighting.name.clone()).collect();
-    names.extend(ledger.rows.keys().cloned());
     names.sort_unstable();
     names.dedup();
+    let unlisted = ledger.rows.keys().filter(|name| names.binary_search(name).is_err());
+    let unlisted: Vec<OwnedName> = unlisted.cloned().collect();
+    names.extend(unlisted);
+    names.sort_unstable();
     let mut may_forget = settings.cap(ledger.rows.len());
     let decide = |name: OwnedName| {
         let mut decision = ledger.decide(&name, adopts(&name), settings, now);
@@ -70,7 +88,7 @@ pub fn check_ledger(
     };
     let decisions = names.into_iter().map(decide).collect();
     ledger.conclude(now);
-    Ok(Checked { decisions, too_old })
+    Ok(Decided { decisions, too_old })
 }
 
 /// Whether the row of a dataset is still the one that was seen.
@@ -102,7 +120,9 @@ impl Registry for Memory {
         adopts: &Adopts,
         now: i64,
     ) -> Result<std::result::Result<Checked, Implausible>> {
-        Ok(check_ledger(&mut held(&self.ledger), inventory, settings, adopts, now))
+        let mut ledger = held(&self.ledger);
+        let checked = check_ledger(&mut ledger, inventory, settings, adopts, now);
+        Ok(checked.map(|decided| decided.with(ledger.clone())))
     }
 
     async fn preview(
@@ -112,7 +132,9 @@ impl Registry for Memory {
         adopts: &Adopts,
         now: i64,
     ) -> Result<std::result::Result<Checked, Implausible>> {
-        Ok(check_ledger(&mut held(&self.ledger).clone(), inventory, settings, adopts, now))
+        let mut ledger = held(&self.ledger).clone();
+        let checked = check_ledger(&mut ledger, inventory, settings, adopts, now);
+        Ok(checked.map(|decided| decided.with(ledger)))
     }
 
     async fn announce(&self) -> Result<()> {

@@ -42,6 +42,11 @@ pub trait OwnedStore: Send + Sync {
     /// One dataset as it is now; `None` when it is not there.
     async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>>;
 
+    /// Whether a look costs as much as the list, because the store cannot be asked for one alone.
+    fn looks_at_all(&self) -> bool {
+        false
+    }
+
     /// Drops one dataset and asks the store again. One that was not there is gone as well.
     async fn drop_dataset(&self, name: &OwnedName) -> std::result::Result<(), DropTrouble>;
 

@@ -41,6 +41,14 @@ impl Schemas {
     fn may_touch(&self, name: &OwnedName) -> bool {
         !self.never.contains(&name.0)
     }
+
+    async fn read(&self, only: Option<&OwnedName>) -> Result<Vec<ListedDataset>> {
+        let mut session = self.idle.take("reader").await?;
+        let mut snapshot = list::read(&mut session, only).await?;
+        self.idle.give_back(session);
+        snapshot.schemas.retain(|name| self.may_touch(name));
+        Ok(snapshot.listed())
+    }
 }
 
 #[async_trait]
@@ -56,20 +64,18 @@ impl OwnedStore for Schemas {
     }
 
     async fn list(&self) -> Result<Vec<ListedDataset>> {
-        let asking = async {
-            let mut session = self.idle.take("reader").await?;
-            let snapshot = list::read(&mut session).await?;
-            self.idle.give_back(session);
-            Ok(snapshot)
-        };
-        let mut snapshot =
-            self.server.within(self.server.limits().work, "read what is in the database", asking).await?;
-        snapshot.schemas.retain(|name| self.may_touch(name));
-        Ok(snapshot.listed())
+        let asking = self.read(None);
+        self.server.within(self.server.limits().work, "read what is in the database", asking).await
     }
 
     async fn look(&self, name: &OwnedName) -> Result<Option<ListedDataset>> {
-        Ok(self.list().await?.into_iter().find(|dataset| dataset.name == *name))
+        // No schema has such a name, and the server would not even take it.
+        if name.0.contains('\0') {
+            return Ok(None);
+        }
+        let asking = self.read(Some(name));
+        let found = self.server.within(self.server.limits().work, "look at one schema", asking).await?;
+        Ok(found.into_iter().next())
     }
 
     async fn drop_dataset(&self, name: &OwnedName) -> std::result::Result<(), DropTrouble> {

@@ -20,7 +20,7 @@ use crate::report::{Report, Verdict, verdict};
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::StoreIdentity;
 use crate::retention::ownership::check::{Implausible, Inventory};
-use crate::retention::ownership::{Ledger, OwnedName};
+use crate::retention::ownership::OwnedName;
 use crate::state::{NewRun, RunId};
 use crate::store::owned::{ListedDataset, OwnedStore};
 
@@ -30,6 +30,7 @@ pub mod found;
 #[cfg(test)]
 mod interleavings;
 pub mod journal;
+mod second_look;
 mod settle;
 #[cfg(test)]
 pub mod testing;
@@ -64,8 +65,6 @@ pub struct OwnedPass {
 struct Looked {
     datasets: Vec<ListedDataset>,
     checked: Checked,
-    /// As it is after the check.
-    ledger: Ledger,
 }
 
 impl OwnedPass {
@@ -106,10 +105,9 @@ impl OwnedPass {
         match previewed {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
-                let ledger = self.registry.ledger().await?;
-                let looked = Looked { datasets, checked, ledger };
+                let looked = Looked { datasets, checked };
                 report.warnings.extend(found::warnings(
-                    &looked.ledger,
+                    &looked.checked.ledger,
                     looked.datasets.len(),
                     &self.settings,
                 ));
@@ -151,7 +149,8 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        report.warnings.extend(found::warnings(&looked.ledger, looked.datasets.len(), &self.settings));
+        let ledger = &looked.checked.ledger;
+        report.warnings.extend(found::warnings(ledger, looked.datasets.len(), &self.settings));
         let due = self.fill(owned, &looked, report.started_at);
         owned.jobs_too_old = looked.checked.too_old.iter().map(|job| job.0).collect();
         let going = due::Going { pass: self, journal, run };
@@ -168,8 +167,7 @@ impl OwnedPass {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
-        let ledger = self.registry.ledger().await?;
-        Ok(Ok(Looked { datasets, checked, ledger }))
+        Ok(Ok(Looked { datasets, checked }))
     }
 
     async fn gather(&self) -> Result<(Vec<ListedDataset>, Inventory)> {

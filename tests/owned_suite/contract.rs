@@ -71,7 +71,18 @@ async fn the_list_is_complete_and_a_look_agrees_with_it(ground: &dyn Ground) {
     for listed in ours(ground, store.as_ref()).await {
         let look = store.look(&listed.name).await.expect("a look").expect("it is there");
         assert_eq!(look.sighting(), listed.sighting());
+        ground.write(&listed.name).await;
     }
+    crate::support::eventually("a look tells a write as the list does", async || {
+        let listed = ours(ground, store.as_ref()).await;
+        let mut agree = true;
+        for listed in &listed {
+            let look = store.look(&listed.name).await.expect("a look").expect("it is there");
+            agree &= look.sighting() == listed.sighting();
+        }
+        agree
+    })
+    .await;
     assert_eq!(store.look(&named(ground, "four")).await.expect("a look"), None);
 }
 
@@ -80,9 +91,16 @@ async fn one_among_look_alikes_goes_and_nothing_else(ground: &dyn Ground) {
     assert!(names.len() >= 9, "{names:?}");
     assert_eq!(our_names(ground).await, names);
     while let Some(next) = names.pop() {
+        assert_eq!(looked_at(ground, &next).await, Some(next.clone()));
         ground.store().drop_dataset(&next).await.expect("dropped");
+        assert_eq!(looked_at(ground, &next).await, None);
         assert_eq!(our_names(ground).await, names, "without {next:?}");
     }
+}
+
+/// What a look at this name finds, by the name that the store gives it.
+async fn looked_at(ground: &dyn Ground, name: &OwnedName) -> Option<OwnedName> {
+    ground.store().look(name).await.expect("a look").map(|found| found.name)
 }
 
 async fn what_is_missing_is_gone(ground: &dyn Ground) {
@@ -112,6 +130,7 @@ async fn a_name_is_a_name_whatever_its_letters_are(ground: &dyn Ground) {
         assert_eq!(our_names(ground).await, names);
     }
     while let Some(next) = names.pop() {
+        assert_eq!(looked_at(ground, &next).await, Some(next.clone()));
         ground.store().drop_dataset(&next).await.expect("dropped");
         assert_eq!(our_names(ground).await, names, "without {next:?}");
     }

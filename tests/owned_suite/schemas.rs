@@ -172,3 +172,19 @@ async fn a_server_that_counts_no_writes_has_no_list() {
     let problem = ground.with("").list().await.expect_err("nobody counts");
     assert!(problem.to_string().contains("track_counts"), "{problem}");
 }
+
+#[tokio::test]
+async fn a_look_at_one_schema_asks_nothing_about_another() {
+    use sqlx::Executor;
+    let ground = OnSchemas::new().await;
+    let (one, other) = (named(&ground, "one"), named(&ground, "other"));
+    ground.create(&one).await;
+    ground.create(&other).await;
+    let mut writer = ground.database.connect().await;
+    writer.execute("BEGIN; LOCK TABLE t_other.plain IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let store = ground.store();
+    let listed = store.list().await.expect("a list");
+    assert!(listed.iter().all(|listed| listed.bytes.is_none()), "the lock is in the way of measuring all");
+    let look = store.look(&one).await.expect("a look").expect("it is there");
+    assert!(look.bytes.is_some_and(|bytes| bytes > 0), "and not in the way of this one");
+}

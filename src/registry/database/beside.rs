@@ -42,6 +42,7 @@ impl DatabaseRegistry {
         }
         let now = self.place.now(connection).await?;
         let mut apply = |loaded: &mut Loaded| loaded.apply(events);
-        self.attempt(connection, &Scope::of(events), now, &mut apply).await
+        let done = self.attempt(connection, &Scope::of(events), now, &mut apply).await?;
+        Ok(done.map(|(met, _)| met))
     }
 }

@@ -43,6 +43,8 @@ pub(super) struct Statements {
     pub all_jobs: &'static str,
     pub jobs_of: &'static str,
     pub running_jobs: &'static str,
+    /// One job that was known before it ended, if there is any.
+    pub listed_job: &'static str,
     /// dataset, first seen, last change, change token, absent since
     pub all_datasets: &'static str,
     pub datasets_of: &'static str,

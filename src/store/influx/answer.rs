@@ -6,22 +6,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    results: Vec<StatementResult>,
-    error: Option<String>,
-}
+mod each;
 
-#[derive(Deserialize)]
-struct StatementResult {
-    statement_id: Option<usize>,
-    #[serde(default)]
-    series: Vec<Series>,
-    error: Option<String>,
-    #[serde(default)]
-    partial: bool,
-}
+pub use each::{Take, read_each};
 
 /// A table of the answer. One without rows has no `values` at all.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -56,31 +43,15 @@ pub enum Unusable {
 
 /// The tables of each statement, in the order of the statements.
 pub fn read(body: &[u8], statements: usize) -> Result<Vec<Vec<Series>>, Unusable> {
-    let answer: Answer = serde_json::from_slice(body)
-        .map_err(|error| Unusable::Broken(format!("the answer is not whole: {error}")))?;
-    if let Some(error) = answer.error {
-        return Err(Unusable::Said(error));
-    }
-    let count = answer.results.len();
-    let results: Result<Vec<_>, _> = answer.results.into_iter().enumerate().map(read_result).collect();
-    let results = results?;
-    if count != statements {
-        return Err(Unusable::Broken(format!("{count} results came for {statements} statements")));
-    }
-    Ok(results)
-}
-
-fn read_result((index, result): (usize, StatementResult)) -> Result<Vec<Series>, Unusable> {
-    if let Some(error) = result.error {
-        return Err(Unusable::Said(error));
-    }
-    if result.statement_id.is_some_and(|id| id != index) {
-        return Err(Unusable::Broken("the results are in another order than the statements".into()));
-    }
-    if result.partial || result.series.iter().any(|series| series.partial) {
-        return Err(Unusable::Broken("the server has cut the answer (partial)".into()));
-    }
-    Ok(result.series)
+    let mut answer: Vec<Vec<Series>> = (0..statements).map(|_| Vec::new()).collect();
+    read_each(body, statements, &mut |statement, table| {
+        // Results that nobody asked for are refused in the end.
+        if let Some(tables) = answer.get_mut(statement) {
+            tables.push(table);
+        }
+        Ok(())
+    })?;
+    Ok(answer)
 }
 
 impl Series {

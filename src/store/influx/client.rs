@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::config::{InfluxSettings, StoreConfig};
 use crate::problem::{Problem, Result};
 
-use super::answer::{self, Series, Unusable};
+use super::answer::{self, Series, Take, Unusable};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 const READ_WITHIN: Duration = Duration::from_secs(30);
@@ -74,19 +74,35 @@ impl Client {
 
     /// Statements that change nothing; instants come as microseconds.
     pub async fn read(&self, statements: &[&str]) -> Result<Tables> {
+        let mut tables: Tables = statements.iter().map(|_| Vec::new()).collect();
+        self.read_each(statements, &mut |statement, table| {
+            tables[statement].push(table);
+            Ok(())
+        })
+        .await?;
+        Ok(tables)
+    }
+
+    /// The same table by table, for answers with one for each shard. What was taken counts only without an error.
+    pub async fn read_each(&self, statements: &[&str], take: Take<'_>) -> Result<()> {
         let with_last = [statements, &[LAST]].concat();
-        let mut answer = self.ask(&with_last, READ_WITHIN).await.map_err(Trouble::problem)?;
-        match answer.pop() {
-            Some(last) if last.iter().any(|table| !table.values.is_empty()) => Ok(answer),
-            _ => Err(self.incomplete("the server has left the end of it out")),
-        }
+        let mut has_end = false;
+        let mut take_or_end = |statement: usize, table: Series| {
+            if statement < statements.len() {
+                return take(statement, table);
+            }
+            has_end |= !table.values.is_empty();
+            Ok(())
+        };
+        self.ask(&with_last, READ_WITHIN, &mut take_or_end).await.map_err(Trouble::problem)?;
+        if has_end { Ok(()) } else { Err(self.incomplete("the server has left the end of it out")) }
     }
 
     pub async fn change(&self, statement: &str) -> Result<(), Trouble> {
-        self.ask(&[statement], CHANGE_WITHIN).await.map(|_| ())
+        self.ask(&[statement], CHANGE_WITHIN, &mut |_, _| Ok(())).await
     }
 
-    async fn ask(&self, statements: &[&str], within: Duration) -> Result<Tables, Trouble> {
+    async fn ask(&self, statements: &[&str], within: Duration, take: Take<'_>) -> Result<(), Trouble> {
         let form = [("q", statements.join("; ")), ("epoch", "u".into())];
         let mut request = self.http.post(self.query.clone()).timeout(within).form(&form);
         if let Some((user, password)) = &self.login {
@@ -101,7 +117,7 @@ impl Client {
         self.require_influx(&headers, status)?;
         let body =
             body(&mut response, MOST_BYTES).await.map_err(|why| Trouble::Lost(self.incomplete(why)))?;
-        answer::read(&body, statements.len()).map_err(|unusable| match unusable {
+        answer::read_each(&body, statements.len(), take).map_err(|unusable| match unusable {
             Unusable::Said(text) => Trouble::NotDone(self.said(&text)),
             Unusable::Broken(text) => Trouble::Lost(self.incomplete(text)),
         })

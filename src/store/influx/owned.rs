@@ -29,6 +29,11 @@ impl OwnedStore for InfluxDb {
         Ok(self.list().await?.into_iter().find(|dataset| dataset.name == *name))
     }
 
+    /// Write counters come for every shard of the server or not at all.
+    fn looks_at_all(&self) -> bool {
+        true
+    }
+
     async fn drop_dataset(&self, name: &OwnedName) -> std::result::Result<(), DropTrouble> {
         if !self.may_touch(name) {
             return Err(refused("it is one of the databases that nobody may touch"));

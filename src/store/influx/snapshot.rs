@@ -50,48 +50,44 @@ impl Snapshot {
 const STATEMENTS: [&str; 3] = ["SHOW DATABASES", "SHOW STATS FOR 'shard'", "SHOW DIAGNOSTICS FOR 'system'"];
 
 pub async fn read(client: &Client) -> Result<Snapshot> {
-    let answer = client.read(&STATEMENTS).await?;
-    whole(&answer).map_err(|unusable| client.unusable(unusable))
+    let (mut snapshot, mut system) = (Snapshot::default(), Vec::new());
+    let mut take = |statement: usize, table: Series| match statement {
+        0 => add_names(&table, &mut snapshot.databases),
+        1 => add_shards(&table, &mut snapshot.shards),
+        _ => {
+            system.push(table);
+            Ok(())
+        }
+    };
+    client.read_each(&STATEMENTS, &mut take).await?;
+    (snapshot.now, snapshot.started) = clock(&system).map_err(|unusable| client.unusable(unusable))?;
+    Ok(snapshot)
 }
 
 /// The names alone.
 pub async fn names(client: &Client) -> Result<Vec<OwnedName>> {
-    let answer = client.read(&STATEMENTS[..1]).await?;
-    names_of(&answer[0]).map_err(|unusable| client.unusable(unusable))
-}
-
-fn whole(answer: &[Vec<Series>]) -> Result<Snapshot, Unusable> {
-    let [databases, stats, system] = answer else {
-        return Err(Unusable::Broken("three results were expected".into()));
-    };
-    let (now, started) = clock(system)?;
-    Ok(Snapshot { now, started, databases: names_of(databases)?, shards: shards_of(stats)? })
-}
-
-/// The server always has databases, its own at least, but may answer without a row.
-fn names_of(tables: &[Series]) -> Result<Vec<OwnedName>, Unusable> {
     let mut names = Vec::new();
-    for table in tables {
-        let name = table.column("name")?;
-        for row in &table.values {
-            names.push(OwnedName(answer::text(row, name)?.to_owned()));
-        }
-    }
+    client.read_each(&STATEMENTS[..1], &mut |_, table| add_names(&table, &mut names)).await?;
     Ok(names)
 }
 
-fn shards_of(tables: &[Series]) -> Result<HashMap<OwnedName, Vec<Shard>>, Unusable> {
-    let mut shards: HashMap<OwnedName, Vec<Shard>> = HashMap::new();
-    for table in tables {
-        let id = shard_id(table)?;
-        let (writes, bytes) = (table.column("writeReq")?, table.column("diskBytes")?);
-        for row in &table.values {
-            let shard =
-                Shard { id, writes: answer::number(row, writes)?, bytes: answer::number(row, bytes)? };
-            shards.entry(OwnedName(table.tags.database.clone())).or_default().push(shard);
-        }
+/// The server always has databases, its own at least, but may answer without a row.
+fn add_names(table: &Series, names: &mut Vec<OwnedName>) -> Result<(), Unusable> {
+    let name = table.column("name")?;
+    for row in &table.values {
+        names.push(OwnedName(answer::text(row, name)?.to_owned()));
     }
-    Ok(shards)
+    Ok(())
+}
+
+fn add_shards(table: &Series, shards: &mut HashMap<OwnedName, Vec<Shard>>) -> Result<(), Unusable> {
+    let id = shard_id(table)?;
+    let (writes, bytes) = (table.column("writeReq")?, table.column("diskBytes")?);
+    for row in &table.values {
+        let shard = Shard { id, writes: answer::number(row, writes)?, bytes: answer::number(row, bytes)? };
+        shards.entry(OwnedName(table.tags.database.clone())).or_default().push(shard);
+    }
+    Ok(())
 }
 
 pub fn shard_id(table: &Series) -> Result<u64, Unusable> {

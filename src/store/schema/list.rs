@@ -1,5 +1,5 @@
-//! Every schema that may hold owned data, with the write counters of its tables and its bytes, in one
-//! snapshot and three queries, however many there are.
+//! Every schema that may hold owned data, or one of them, with the write counters of its tables and its
+//! bytes, in one snapshot and three queries, however many there are.
 //!
 //! PostgreSQL keeps no time of a last write, only counters, so each schema has a token of them, and of every
 //! moment since which they count. Invariant: counters that the server does not keep make the list an
@@ -68,15 +68,16 @@ pub async fn identity(connection: &mut PgConnection) -> Result<String> {
     column(&row.map_err(|error| read_failed("read which database this is", &error))?, "identity")
 }
 
-pub async fn read(connection: &mut PgConnection) -> Result<Snapshot> {
+/// All schemas, or only the one of this name.
+pub async fn read(connection: &mut PgConnection, only: Option<&OwnedName>) -> Result<Snapshot> {
     begin_snapshot(connection).await?;
-    let snapshot = read_in_snapshot(connection).await;
+    let snapshot = read_in_snapshot(connection, only).await;
     rollback(connection).await;
     snapshot
 }
 
-async fn read_in_snapshot(connection: &mut PgConnection) -> Result<Snapshot> {
-    let server = rows(connection, SERVER.into()).await?;
+async fn read_in_snapshot(connection: &mut PgConnection, only: Option<&OwnedName>) -> Result<Snapshot> {
+    let server = rows(connection, SERVER.into(), None).await?;
     let server =
         server.first().ok_or_else(|| Problem::unreachable("the server does not know its database"))?;
     if !column::<bool>(server, "counts")? {
@@ -86,51 +87,70 @@ async fn read_in_snapshot(connection: &mut PgConnection) -> Result<Snapshot> {
         .hint("set track_counts = on"));
     }
     let since = column(server, "since")?;
-    let schemas = names(&rows(connection, schemas_statement()).await?)?;
-    let counters = counters(&rows(connection, counters_statement()).await?)?;
-    let bytes = sizes(connection).await?;
+    let schemas = names(&rows(connection, schemas_statement(only.is_some()), only).await?)?;
+    let counters = counters(&rows(connection, counters_statement(only.is_some()), only).await?)?;
+    let bytes = sizes(connection, only).await?;
     Ok(Snapshot { since, schemas, counters, bytes })
 }
 
-fn schemas_statement() -> String {
+/// A name that is too long is cut by the cast, for which there is an index, and is then another one as text.
+const ONLY: &str = "n.nspname = $1::text::name AND n.nspname::text = $1::text";
+
+fn schemas_statement(only: bool) -> String {
+    let only = if only { ONLY } else { "true" };
     format!(
-        "SELECT n.nspname::text AS schema FROM pg_catalog.pg_namespace n WHERE NOT {RESERVED} ORDER BY n.nspname"
+        "SELECT n.nspname::text AS schema FROM pg_catalog.pg_namespace n \
+         WHERE {only} AND NOT {RESERVED} ORDER BY n.nspname"
     )
 }
 
+/// The relations of one schema are found by what depends on it: no index has them by their schema.
+const RELATIONS_OF_ONE: &str = "pg_catalog.pg_namespace n JOIN pg_catalog.pg_depend p \
+       ON p.refclassid = 'pg_catalog.pg_namespace'::regclass AND p.refobjid = n.oid \
+       AND p.classid = 'pg_catalog.pg_class'::regclass JOIN pg_catalog.pg_class c ON c.oid = p.objid";
+
+const RELATIONS_OF_ALL: &str =
+    "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+
 /// A hypertable's chunks count for the schema of the hypertable, wherever they lie.
-fn tree() -> String {
+fn tree(only: bool) -> String {
+    let (relations, only) = if only { (RELATIONS_OF_ONE, ONLY) } else { (RELATIONS_OF_ALL, "true") };
     format!(
         "WITH RECURSIVE tree (schema, relation) AS (\
-           SELECT n.nspname::text, c.oid FROM pg_catalog.pg_class c \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-           WHERE c.relkind IN ('r', 'm', 'p') AND NOT {RESERVED} \
+           SELECT n.nspname::text, c.oid FROM {relations} \
+           WHERE {only} AND c.relkind IN ('r', 'm', 'p') AND NOT {RESERVED} \
            UNION SELECT t.schema, i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.relation)"
     )
 }
 
 /// One text for each schema: every relation with its file and its count.
-fn counters_statement() -> String {
+fn counters_statement(only: bool) -> String {
     format!(
         "{} SELECT t.schema, pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(pg_catalog.string_agg(\
              pg_catalog.concat_ws(':', t.relation, c.relfilenode, \
                pg_catalog.pg_stat_get_tuples_inserted(t.relation), pg_catalog.pg_stat_get_tuples_updated(t.relation), \
                pg_catalog.pg_stat_get_tuples_deleted(t.relation)), ' ' ORDER BY t.relation), 'UTF8')), 'hex') AS counters \
          FROM tree t LEFT JOIN pg_catalog.pg_class c ON c.oid = t.relation GROUP BY t.schema",
-        tree()
+        tree(only)
     )
 }
 
-fn sizes_statement() -> String {
+fn sizes_statement(only: bool) -> String {
     format!(
         "{} SELECT schema, pg_catalog.sum(pg_catalog.pg_total_relation_size(relation))::bigint AS bytes \
          FROM tree GROUP BY schema",
-        tree()
+        tree(only)
     )
 }
 
-async fn rows(connection: &mut PgConnection, statement: String) -> Result<Vec<PgRow>> {
-    let rows = sqlx::query(AssertSqlSafe(statement)).fetch_all(connection).await;
+async fn rows(
+    connection: &mut PgConnection,
+    statement: String,
+    only: Option<&OwnedName>,
+) -> Result<Vec<PgRow>> {
+    let query = sqlx::query(AssertSqlSafe(statement));
+    let query = only.into_iter().fold(query, |query, name| query.bind(name.0.clone()));
+    let rows = query.fetch_all(connection).await;
     rows.map_err(|error| read_failed("list the schemas", &error))
 }
 
@@ -144,8 +164,11 @@ fn counters(rows: &[PgRow]) -> Result<HashMap<OwnedName, String>> {
 }
 
 /// Measuring opens every table, and nobody should wait for the list because somebody rewrites one.
-async fn sizes(connection: &mut PgConnection) -> Result<Option<HashMap<OwnedName, u64>>> {
-    let rows = match rows(connection, sizes_statement()).await {
+async fn sizes(
+    connection: &mut PgConnection,
+    only: Option<&OwnedName>,
+) -> Result<Option<HashMap<OwnedName, u64>>> {
+    let rows = match rows(connection, sizes_statement(only.is_some()), only).await {
         Ok(rows) => rows,
         Err(problem) if problem.kind == crate::problem::Kind::Busy => return Ok(None),
         Err(problem) => return Err(problem),
@@ -164,7 +187,7 @@ pub async fn advice(connection: &mut PgConnection) -> Result<Vec<String>> {
          FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles o ON o.oid = n.nspowner \
          WHERE NOT {RESERVED} AND NOT pg_catalog.pg_has_role(current_user, n.nspowner, 'USAGE')"
     );
-    let rows = rows(connection, statement).await?;
+    let rows = rows(connection, statement, None).await?;
     let Some(row) = rows.first() else { return Ok(Vec::new()) };
     let schemas: i64 = row.try_get("schemas").unwrap_or_default();
     let owners: String = column(row, "owners")?;

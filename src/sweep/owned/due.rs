@@ -16,6 +16,7 @@ use crate::retention::ownership::sighting::Sighting;
 use crate::state::{DatasetIntent, IntentId, Outcome, RunId};
 use crate::store::owned::DropTrouble;
 
+use super::second_look::SecondLook;
 use super::{Journal, OwnedPass, found};
 
 /// A dataset that the check lets go.
@@ -69,13 +70,14 @@ impl Going<'_> {
         owned: &mut OwnedReport,
     ) -> Result<()> {
         let mut trouble: Option<Problem> = None;
+        let mut looks = SecondLook::default();
         for one in due {
             if let Some(why) = why_not_tried(self.pass, trouble.as_ref()) {
                 owned.items.push(one.item(DatasetOutcome::NotTried { why: why.into() }));
                 continue;
             }
             let (outcome, problem) = match lock.verify().await {
-                Ok(()) => self.go(one, &mut report.warnings).await,
+                Ok(()) => self.go(one, &mut looks, &mut report.warnings).await,
                 Err(problem) => {
                     let why = "the runner's lock is lost".into();
                     (DatasetOutcome::NotTried { why }, Some(problem))
@@ -87,9 +89,14 @@ impl Going<'_> {
         trouble.map_or(Ok(()), Err)
     }
 
-    async fn go(&self, due: &Due, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
+    async fn go(
+        &self,
+        due: &Due,
+        looks: &mut SecondLook,
+        warnings: &mut Vec<String>,
+    ) -> (DatasetOutcome, Option<Problem>) {
         let attempt = Attempt { pass: self.pass, journal: self.journal, run: self.run, due };
-        attempt.go(warnings).await
+        attempt.go(looks, warnings).await
     }
 }
 
@@ -117,7 +124,11 @@ enum Second {
 
 impl Attempt<'_> {
     /// What became of it, and what stops the pass.
-    async fn go(&self, warnings: &mut Vec<String>) -> (DatasetOutcome, Option<Problem>) {
+    async fn go(
+        &self,
+        looks: &mut SecondLook,
+        warnings: &mut Vec<String>,
+    ) -> (DatasetOutcome, Option<Problem>) {
         let not_tried = |why: &str| DatasetOutcome::NotTried { why: why.into() };
         let row = match self.pass.registry.marked_row(&self.due.name).await {
             Ok(Some(row)) => row,
@@ -128,7 +139,7 @@ impl Attempt<'_> {
             Ok(intent) => intent,
             Err(problem) => return (not_tried("its intent is not in the journal"), Some(problem)),
         };
-        match self.look_again(&row).await {
+        match self.look_again(looks, &row).await {
             Ok(Second::StillDue) => self.drop_it(intent, &row, warnings).await,
             Ok(Second::Gone) => self.close(intent, Outcome::Gone, DatasetOutcome::Gone).await,
             Ok(Second::Kept(why)) => {
@@ -156,9 +167,9 @@ impl Attempt<'_> {
     }
 
     /// In the order of the check: the store, who is at work, the ledger, and last of all the row.
-    async fn look_again(&self, row: &SeenRow) -> Result<Second> {
+    async fn look_again(&self, looks: &mut SecondLook, row: &SeenRow) -> Result<Second> {
         let (pass, name) = (self.pass, &self.due.name);
-        let Some(seen) = pass.store.look(name).await? else { return Ok(Second::Gone) };
+        let Some(seen) = looks.at(&*pass.store, name).await? else { return Ok(Second::Gone) };
         let live = pass.registry.live_jobs().await?;
         let now = pass.registry.now().await?;
         let (sighting, settings) = (seen.sighting(), &pass.settings.check);

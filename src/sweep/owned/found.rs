@@ -31,21 +31,21 @@ pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec
                 *waiting_for.entry(*job).or_default() += 1;
             }
         }
-        let Some(standing) = standing(decision, name, &looked.ledger) else {
+        let Some(standing) = standing(decision, name, &looked.checked.ledger) else {
             due.push(Due {
                 name: name.clone(),
-                marked_at: marked_at(name, &looked.ledger).unwrap_or(now),
-                last_change: looked.ledger.datasets.get(name).and_then(|seen| seen.last_change),
+                marked_at: marked_at(name, &looked.checked.ledger).unwrap_or(now),
+                last_change: looked.checked.ledger.datasets.get(name).and_then(|seen| seen.last_change),
                 sighting: listed.get(name).map(|dataset| dataset.sighting()),
                 bytes,
-                why: why_it_goes(name, &looked.ledger),
+                why: why_it_goes(name, &looked.checked.ledger),
             });
             continue;
         };
-        let until = until(decision, name, &looked.ledger);
+        let until = until(decision, name, &looked.checked.ledger);
         let why = match standing {
-            Standing::Marked => newly_marked(decision, name, &looked.ledger),
-            Standing::Held => held(name, &looked.ledger),
+            Standing::Marked => newly_marked(decision, name, &looked.checked.ledger),
+            Standing::Held => held(name, &looked.checked.ledger),
             _ => sentence(decision),
         };
         owned.add(standing, bytes, DatasetLine { dataset: name.0.clone(), why, until });

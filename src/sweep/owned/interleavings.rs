@@ -5,6 +5,8 @@
 //! Safety: what a job wrote that succeeds and is not deleted is never dropped, and no pass takes an active
 //! row from a dataset that is there. Liveness: what nobody owns is gone within the bound.
 
+mod event;
+mod meeting;
 mod missing_rules;
 mod orders;
 mod world;

@@ -57,6 +57,8 @@ async fn load_jobs(
 ) -> sqlx::Result<()> {
     let mut gone = connection.read(statements.deleted_with_rows, &[], deleted).await?;
     let mut seen = connection.read(statements.running_jobs, &[], seen_job).await?;
+    // That a list of running jobs was ever kept is seen from one of them.
+    seen.extend(connection.read(statements.listed_job, &[], seen_job).await?);
     if !jobs.is_empty() {
         let jobs = ids(jobs.iter().copied());
         loaded.take_tombstones(connection.read(statements.kept_of, &["[]", &jobs], kept_row).await?);

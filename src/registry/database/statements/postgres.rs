@@ -103,6 +103,8 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
         ids!("1")
     ),
     running_jobs: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job WHERE ended IS NULL",
+    listed_job: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job \
+        WHERE ended IS NULL OR ended <> first_seen LIMIT 1",
     all_datasets: "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset",
     datasets_of: concat!(
         "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset WHERE dataset = ",

@@ -1,7 +1,8 @@
 //! With one rule switched off, the same search finds what goes wrong: so it would find it in the real ones.
 
+use super::event::{Event, Fault};
 use super::orders::{Found, LONGEST_PASS, Seen, TO_A_DROP, enumerate};
-use super::world::{Event, Fault, World};
+use super::world::World;
 use crate::sweep::owned::testing::bent::Rule;
 
 const CHECK: Event = Event::Check(Fault::None);

@@ -7,6 +7,8 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::event::{Event, Fault};
+use super::meeting::Meeting;
 use crate::config::OwnershipSettings;
 use crate::registry::memory::Memory as MemoryRegistry;
 use crate::retention::model::StoreName;
@@ -24,70 +26,12 @@ pub const MINUTE: i64 = 60_000_000;
 pub const CHECK: Settings = Settings {
     check_interval: 60 * MINUTE,
     grace: 240 * MINUTE,
-    registration_lifetime: 2_400 * MINUTE,
+    registration_lifetime: 300 * MINUTE,
     longest_job: 20_000 * MINUTE,
     cap_share: 2_500,
     cap_count: 5,
     accept_empty: false,
 };
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
-    Start(usize),
-    Write(usize),
-    /// The job is done; nobody has heard of it yet.
-    Succeed(usize),
-    Fail(usize),
-    /// The result arrives, for the first time or again.
-    Result(usize),
-    Delete(usize),
-    /// Another program removes the row.
-    LoseRow,
-    /// Longer than the grace goes by without anything.
-    Pause,
-    /// The store forgets what it counted.
-    Restart,
-    Check(Fault),
-}
-
-/// What a pass meets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    None,
-    Unreachable,
-    ListsNothing,
-    Omits,
-    Refused,
-    Lost,
-    DoneButLost,
-    /// It is cut off there, and another replica goes on.
-    StopsAt(usize),
-}
-
-pub const EVENTS: [Event; 22] = [
-    Event::Start(0),
-    Event::Start(1),
-    Event::Write(0),
-    Event::Write(1),
-    Event::Succeed(0),
-    Event::Succeed(1),
-    Event::Fail(0),
-    Event::Fail(1),
-    Event::Result(0),
-    Event::Result(1),
-    Event::Delete(0),
-    Event::Delete(1),
-    Event::LoseRow,
-    Event::Pause,
-    Event::Restart,
-    Event::Check(Fault::None),
-    Event::Check(Fault::Unreachable),
-    Event::Check(Fault::ListsNothing),
-    Event::Check(Fault::Omits),
-    Event::Check(Fault::Refused),
-    Event::Check(Fault::Lost),
-    Event::Check(Fault::DoneButLost),
-];
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum End {
@@ -119,6 +63,8 @@ pub struct World {
     pub written: Option<i64>,
     /// The store keeps no times: it counts, since its last start.
     pub counts: bool,
+    /// The store lists a dataset of somebody else as well, so that a list without ours can be true.
+    pub beside: bool,
     starts: u64,
     writes: u64,
     /// Whose data was dropped although they had not been deleted by then.
@@ -142,6 +88,17 @@ pub fn dataset() -> OwnedName {
 impl World {
     pub fn new(by_list_only: bool, without: Option<Rule>) -> Self {
         Self { by_list_only, without, ..Self::default() }
+    }
+
+    /// How such a world is made.
+    pub fn kind(&self) -> String {
+        let Self { by_list_only, counts, beside, .. } = self;
+        format!("new({by_list_only}, None).counting({counts}).beside_others({beside})")
+    }
+
+    /// The same with a dataset of somebody else in the store.
+    pub fn beside_others(self, beside: bool) -> Self {
+        Self { beside, ..self }
     }
 
     /// The same with a store that keeps no times.
@@ -179,13 +136,9 @@ impl World {
         self.now += MINUTE;
         match event {
             Event::Pause => self.now += CHECK.grace,
-            Event::Check(fault) => self.check(fault, None),
+            Event::Check(fault) => self.check(fault),
             Event::Restart => (self.starts, self.writes) = (self.starts + 1, 0),
-            Event::Write(index) => {
-                self.written = Some(self.now);
-                self.writes += 1;
-                self.wrote(index);
-            }
+            Event::Write(index) => self.wrote(index),
             Event::LoseRow => _ = self.ledger.rows.remove(&dataset()),
             other => {
                 let now = self.now;
@@ -198,7 +151,8 @@ impl World {
 
     fn wrote(&mut self, index: usize) {
         self.jobs[index].wrote = true;
-        self.lost.remove(&index);
+        self.written = Some(self.now);
+        self.writes += 1;
     }
 
     /// What it does to the jobs, and what the registry hears of it.
@@ -235,22 +189,34 @@ impl World {
         (0..2).filter(|index| live(&self.jobs[*index])).map(|index| id(index).into()).collect()
     }
 
-    /// A pass by this turn's replica, in the middle of which something may happen.
-    pub fn check(&mut self, fault: Fault, meanwhile: Option<(usize, Event)>) {
+    /// A pass by this turn's replica. What cannot come in the middle of it any more comes behind it.
+    fn check(&mut self, fault: Fault) {
+        let Fault::Meets(step, event) = fault else { return self.pass_by(fault, None) };
+        let before = self.clone();
+        let meeting = Meeting::new(step, *event);
+        self.pass_by(Fault::None, Some(&meeting));
+        if !meeting.has_come() {
+            *self = before;
+            self.pass_by(Fault::None, None);
+            self.happen(*event);
+        }
+    }
+
+    fn pass_by(&mut self, fault: Fault, meeting: Option<&Meeting>) {
         self.now += CHECK.check_interval;
         let was_active = self.is_active() && self.written.is_some() && fault != Fault::Omits;
         let (registry, store) = self.parts(fault);
         let journal = MemoryJournal::with(self.journals[self.replica].clone());
-        let steps = match (fault, meanwhile) {
+        let steps = match (fault, meeting) {
             (Fault::StopsAt(step), _) => Steps::stopping_at(step),
-            (_, Some((step, event))) => self.meanwhile(step, event, &registry, &store),
+            (_, Some(meeting)) => self.meeting(meeting, &registry, &store),
             _ => Steps::default(),
         };
         let pass = self.pass(&registry, &store, &steps);
         let finished = pass.run(&SteppedJournal(journal.clone(), steps.clone())).now_or_never();
         assert!(finished.is_some() || matches!(fault, Fault::StopsAt(_)), "a pass that never ends");
         self.steps = steps.taken();
-        self.read_back(&registry, &store, &journal);
+        self.read_back(&registry, &store, &journal, meeting);
         self.taken |= was_active && self.written.is_some() && self.is_owned() && !self.is_active();
         self.replica = 1 - self.replica;
     }
@@ -266,8 +232,11 @@ impl World {
             Some(at) => store.write(&dataset(), at),
             None => {}
         }
+        if self.beside {
+            store.write(&OwnedName("telegraf".into()), self.now);
+        }
         match fault {
-            Fault::None | Fault::StopsAt(_) => {}
+            Fault::None | Fault::StopsAt(_) | Fault::Meets(..) => {}
             Fault::Unreachable => store.next_lists([ListTrouble::Unreachable]),
             Fault::ListsNothing => store.next_lists([ListTrouble::Nothing]),
             Fault::Omits => store.next_lists([ListTrouble::Omits(dataset())]),
@@ -285,7 +254,7 @@ impl World {
         OwnedPass {
             store: Arc::new(SteppedStore(store.clone(), steps.clone())),
             registry: Arc::new(SteppedRegistry(registry.clone(), steps.clone())),
-            settings: OwnershipSettings { adopt: crate::config::Adopt::Pattern("*".into()), ..settings },
+            settings: OwnershipSettings { adopt: crate::config::Adopt::Pattern("e".into()), ..settings },
             max_clock_skew: MINUTE,
             command: "run --apply".into(),
             stop: CancellationToken::new(),
@@ -296,46 +265,35 @@ impl World {
         }
     }
 
-    /// Nobody can keep a job from writing between the last look and the drop, so after that look nobody writes.
-    fn meanwhile(&mut self, step: usize, event: Event, registry: &Bent, store: &MemoryStore) -> Steps {
-        let now = self.now;
-        if let Event::Write(index) = event {
-            self.wrote(index);
-            let (store, counts) = (store.clone(), self.counts);
-            return Steps::with_happening_at(
-                step,
-                Box::new(move |looks| match looks {
-                    0 if counts => store.count_write(&dataset()),
-                    0 => store.write(&dataset(), now),
-                    _ => {}
-                }),
-            );
-        }
-        let (registry, happened) = (registry.clone(), self.jobs_do(event));
-        let live = self.live();
-        Steps::with_happening_at(
-            step,
-            Box::new(move |_| {
-                registry.memory.set_live_jobs(live);
-                for one in happened {
-                    registry.memory.change(|ledger| Bent::apply(registry.without, ledger, &one, now));
-                }
-            }),
-        )
+    fn meeting(&mut self, meeting: &Meeting, registry: &Bent, store: &MemoryStore) -> Steps {
+        let happening = if let Event::Write(_) = meeting.event {
+            let counted = self.counts.then_some((self.starts, self.writes + 1));
+            meeting.write(store.clone(), counted, self.now)
+        } else {
+            let happened = self.jobs_do(meeting.event);
+            meeting.hear(registry.clone(), happened, self.live(), self.now)
+        };
+        Steps::with_happening_at(meeting.step, happening)
     }
 
-    fn read_back(&mut self, registry: &Bent, store: &MemoryStore, journal: &MemoryJournal) {
+    fn read_back(
+        &mut self,
+        registry: &Bent,
+        store: &MemoryStore,
+        journal: &MemoryJournal,
+        meeting: Option<&Meeting>,
+    ) {
         self.ledger = registry.memory.change(|ledger| ledger.clone());
         self.journals[self.replica] = journal.pages().clone();
-        if !store.dropped().is_empty() {
+        let (before_the_drop, behind_it) = meeting.map_or((None, None), Meeting::writer);
+        before_the_drop.into_iter().for_each(|index| self.wrote(index));
+        if store.dropped().contains(&dataset()) {
             let lost = (0..2).filter(|index| self.jobs[*index].wrote && !self.jobs[*index].deleted);
             self.lost.extend(lost);
         }
-        self.writes = self.writes.max(store.counted(&dataset()).unwrap_or_default());
+        behind_it.into_iter().for_each(|index| self.wrote(index));
         if !store.holds_data_of(&dataset()) {
             self.written = None;
-        } else if self.written.is_none() {
-            self.written = Some(self.now);
         }
     }
 

@@ -23,7 +23,7 @@ use crate::store::owned::{DropTrouble, ListedDataset, OwnedStore};
 use crate::sweep::owned::Journal;
 
 /// What happens at a step, given how many times the store was asked for one dataset by then.
-type Happening = Box<dyn FnOnce(usize) + Send>;
+pub type Happening = Box<dyn FnOnce(usize) + Send>;
 
 /// Before which call, and which one of that name.
 type BeforeCall = (&'static str, usize, Happening);

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// Every so many looks its memory is read.
+const LOOKS: u32 = 20;
 /// How often we look whether it has ended: what a measured time may be too long.
 const LOOK_EVERY: Duration = Duration::from_micros(200);
 
@@ -24,9 +26,15 @@ pub fn run(command: &mut Command, output: &Path, limit: Duration) -> io::Result<
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
     let begin = Instant::now();
     let mut child = command.spawn()?;
+    let (mut looks, mut peak_memory) = (0_u32, None);
     loop {
-        if let Some((status, peak_memory)) = reap(&child)? {
+        if let Some((status, counted)) = reap(&child)? {
+            let peak_memory = peak_memory.unwrap_or(counted);
             return Ok(Ended { status, took: begin.elapsed(), peak_memory });
+        }
+        looks += 1;
+        if looks.is_multiple_of(LOOKS) {
+            peak_memory = peak_memory.max(resident(&child));
         }
         if begin.elapsed() > limit {
             child.kill()?;
@@ -49,6 +57,14 @@ fn reap(child: &Child) -> io::Result<Option<(ExitStatus, u64)>> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(Some((ExitStatus::from_raw(status), peak_bytes(&usage)))),
     }
+}
+
+/// The most that it had until now. What is counted at its end is never less than what we had ourselves when we
+/// started it, so that is taken only for a program that ended at once.
+fn resident(child: &Child) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
 }
 
 /// Linux counts in kibibytes.
