@@ -163,7 +163,7 @@ async fn play(seed: u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn in_any_order_every_job_gets_one_last_letter_and_leaves_no_row() {
     let first = std::env::var("TIMESWEEP_SEED").map_or(0, |text| text.parse().expect("a number"));
-    for seed in first..first + 12 {
+    for seed in first..first + 6 {
         play(seed).await;
     }
 }
