@@ -4,11 +4,11 @@
 //! message is acknowledged after its event is committed, or after it is safe among the dead letters,
 //! never before: whatever breaks in between, it comes again, and coming again changes nothing.
 
-mod broker;
+pub mod broker;
 mod counters;
 mod dead_letters;
 pub mod esdl;
-mod line;
+pub mod line;
 mod reading;
 pub mod taker;
 pub mod wire;
@@ -23,8 +23,8 @@ use crate::problem::Result;
 use crate::registry::Registry;
 
 pub use self::counters::{Counters, LineCounters};
-use self::line::Line;
-use self::reading::Kind;
+use self::line::{Line, Queue, Taken};
+use self::reading::{Kind, Recorder};
 
 /// Listens until it is told to end, or fails at the start: what does not work then is a matter of the
 /// settings. What breaks off later is taken up again, for ever.
@@ -37,20 +37,27 @@ pub async fn consume(
 ) -> Result<()> {
     // One line that fails ends the other, after the batch that it has in hand.
     let both = cancel.child_token();
-    let line = |kind, broker, queue, counters| Line {
-        kind,
-        broker,
-        queue,
+    let recorder = |kind| Recorder { kind, registry: registry.as_ref(), wake: &wake };
+    let queue = |name, bound_to| Queue {
+        name,
         dead_letters: &settings.dead_letters,
-        registry: registry.as_ref(),
-        wake: &wake,
-        counters,
+        bound_to,
+        old_name: None,
+        taken: Taken::Alone,
     };
-    let deletions = line(Kind::Deletions, &settings.broker, &settings.deletions, &counters.deletions);
-    let results = settings
-        .results
-        .as_ref()
-        .map(|results| line(Kind::Results, &results.broker, &results.queue, &counters.results));
+    let (of_deletions, of_results) = (recorder(Kind::Deletions), recorder(Kind::Results));
+    let deletions = Line {
+        taker: &of_deletions,
+        broker: &settings.broker,
+        queue: queue(&settings.deletions, Some(settings.deletions.as_str())),
+        counters: &counters.deletions,
+    };
+    let results = settings.results.as_ref().map(|results| Line {
+        taker: &of_results,
+        broker: &results.broker,
+        queue: queue(&results.queue, None),
+        counters: &counters.results,
+    });
     let (deletions, results) = tokio::join!(deletions.listen(&both), async {
         match results {
             Some(results) => results.listen(&both).await,

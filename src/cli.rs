@@ -68,6 +68,9 @@ pub struct Common {
     /// Without a configuration: keep this many of the newest chunks
     #[arg(long, global = true, value_name = "COUNT", conflicts_with_all = ["config", "store"])]
     keep_newest: Option<u32>,
+    /// Take everything from OMOTES' own environment variables, instead of a configuration
+    #[arg(long, global = true, conflicts_with_all = ["config", "url", "table", "drop_after", "keep_newest"])]
+    omotes: bool,
     /// Where the journal and the holds are kept
     #[arg(long, global = true, value_name = "FILE")]
     state: Option<PathBuf>,

@@ -12,6 +12,7 @@ mod influx;
 mod limits;
 mod mail;
 mod nearest;
+mod omotes;
 mod ownership;
 mod policies;
 mod registry;
@@ -48,6 +49,7 @@ pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::influx::InfluxSettings;
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
+pub use self::omotes::OmotesSettings;
 pub use self::ownership::{Adopt, OwnershipSettings};
 pub use self::registry::RegistrySettings;
 pub use self::schema::known_settings;
@@ -72,6 +74,8 @@ pub struct Config {
     pub serve: ServeSettings,
     /// The broker whose messages are listened to; `None` where nobody tells by messages.
     pub amqp: Option<AmqpSettings>,
+    /// Where timesweep stands in the orchestrator's place; `None` where it does not.
+    pub omotes: Option<OmotesSettings>,
     /// Where it is remembered who owns what; `None` where nothing is owned.
     pub registry: Option<RegistrySettings>,
     /// The store whose datasets belong to jobs; `None` where there is none.
@@ -172,11 +176,18 @@ impl Config {
             store.disk.clone_from(&disk);
         }
         let names: Vec<&str> = stores.iter().map(|store| store.name.0.as_str()).collect();
-        let ownership = ownership::read(&top, &names, &Environment::of_this_process())?;
+        let environment = Environment::of_this_process();
+        let ownership = ownership::read(&top, &names, &environment)?;
         let mail = mail::read(&top, secrets)?;
         let serve = serve::read(&top, secrets)?;
+        let omotes = omotes::read(&top, registry.as_ref(), &environment, secrets)?;
         let amqp = amqp::read(&top, secrets)?;
-        Ok(Self { stores, state, mail, report, gate, serve, amqp, registry, ownership })
+        Ok(Self { stores, state, mail, report, gate, serve, amqp, omotes, registry, ownership })
+    }
+
+    /// The environment variables of OMOTES' own orchestrator, without a file.
+    pub fn of_omotes_environment() -> Result<Self> {
+        omotes::environment::config()
     }
 
     /// One store called `main`, with at most one policy. A password in `url` is the caller's concern.
@@ -208,6 +219,7 @@ impl Config {
             report: ReportSettings::default(),
             serve: ServeSettings::default(),
             amqp: None,
+            omotes: None,
             ownership: None,
         })
     }

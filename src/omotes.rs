@@ -21,15 +21,19 @@ use rows::Need;
 
 pub use with_jobs::with_jobs;
 
+pub mod announcer;
 mod answer;
 mod batch;
+pub mod celery;
 mod deletion;
 mod desk;
 pub mod letter;
 pub mod outbox;
 mod outcome;
 mod progress;
+pub mod publisher;
 mod reading;
+pub mod role;
 mod rows;
 mod submission;
 pub mod tables;
@@ -37,6 +41,7 @@ pub mod takers;
 pub mod task;
 mod tidy;
 mod with_jobs;
+pub mod workflows;
 
 /// What an installation sets.
 #[derive(Debug, Clone)]

@@ -78,6 +78,14 @@ fn assert_defaults(store: &StoreConfig) {
     assert!(store.rules.policies.iter().all(|policy| !policy.take_over_native));
 }
 
+/// One of the two takes the messages: the part of [omotes] apart from everything else.
+fn without_omotes(text: &str) -> (String, String) {
+    let start = text.find("[omotes]").expect("the orchestrator's place");
+    let registry =
+        "[stores.main]\nurl = \"postgres://me@host/db\"\n[ownership]\nregistry = \"postgres://me@host/db\"\n";
+    (text[..start].to_owned(), format!("{registry}{}", &text[start..]))
+}
+
 /// The example's second store apart from everything else: a gate allows one store only.
 fn without_second_store(text: &str) -> (String, String) {
     let start = text.find("[stores.results]").expect("a second store");
@@ -109,6 +117,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
     assert!(
         config.gate.is_none()
             && config.amqp.is_none()
+            && config.omotes.is_none()
             && config.registry.is_none()
             && config.ownership.is_none()
     );
@@ -117,7 +126,7 @@ fn the_example_config_parses_as_it_is_and_shows_the_defaults() {
 
 #[test]
 fn the_example_config_parses_with_every_optional_setting() {
-    let config = parse(&without_second_store(&with_optional_settings()).0);
+    let config = parse(&without_omotes(&without_second_store(&with_optional_settings()).0).0);
     let store = config.store(Some("main")).expect("main");
     assert_defaults(store);
     assert!(store.rules.default_policy.is_some() && store.rules.caps.bytes.is_some());
@@ -134,6 +143,18 @@ fn the_example_config_parses_with_every_optional_setting() {
         ("job_deletions", "timesweep_dead_letters")
     );
     assert_eq!(amqp.results.map(|results| results.queue).as_deref(), Some("omotes_task_result_events"));
+}
+
+#[test]
+fn the_orchestrators_place_in_the_example_shows_the_defaults() {
+    let shown = parse(&without_omotes(&with_optional_settings()).1).omotes.expect("the settings");
+    let least = "[omotes]\nworkflows = \"/w\"\n[omotes.clients]\nurl = \"amqp://h/v\"\n[omotes.workers]\nurl = \"amqp://h/v\"\n";
+    let least = without_omotes(least).1;
+    let default = parse(&least).omotes.expect("the settings");
+    assert_eq!((shown.delivery_limit, shown.start_buffer), (default.delivery_limit, default.start_buffer));
+    assert_eq!((shown.rerun, shown.job_retention), (default.rerun, default.job_retention));
+    assert_eq!((shown.results, shown.progress), (default.results, default.progress));
+    assert_eq!(shown.dead_letters, default.dead_letters);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod real {
     mod ledger;
     mod mail;
     mod measure;
+    mod omotes;
     mod orchestrator;
     #[allow(dead_code, reason = "the driver suite uses the rest")]
     mod own_influx;

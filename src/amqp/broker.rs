@@ -20,19 +20,23 @@ const CONNECTING: Duration = Duration::from_secs(15);
 const HEARTBEAT: u16 = 20;
 const SAYING_GOODBYE: Duration = Duration::from_secs(2);
 
-/// `host:5672/virtual_host`, for sentences.
+/// `host:5672/virtual_host`, for sentences, and the section that says so.
 #[derive(Debug, Clone)]
-pub(super) struct Place(String);
+pub struct Place {
+    shown: String,
+    set_in: String,
+}
 
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.shown)
     }
 }
 
-pub(super) async fn connect(settings: &BrokerSettings) -> Result<(Connection, Place)> {
+pub async fn connect(settings: &BrokerSettings) -> Result<(Connection, Place)> {
     let uri = address(settings)?;
-    let place = Place(format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost));
+    let shown = format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost);
+    let place = Place { shown, set_in: settings.set_in.clone() };
     let user = uri.authority.userinfo.username.clone();
     let name = format!("timesweep {}", env!("CARGO_PKG_VERSION"));
     let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -49,14 +53,14 @@ pub(super) async fn connect(settings: &BrokerSettings) -> Result<(Connection, Pl
 }
 
 /// The broker gives back at once what is not acknowledged.
-pub(super) async fn say_goodbye(connection: Connection) {
+pub async fn say_goodbye(connection: Connection) {
     let _ = timeout(SAYING_GOODBYE, connection.close(200, "timesweep ends".into())).await;
 }
 
 fn address(settings: &BrokerSettings) -> Result<AMQPUri> {
     // The parser's own words could repeat a part of a password.
     let mut uri: AMQPUri = settings.url.expose_secret().parse().map_err(|_| {
-        Problem::usage("the `url` of [amqp] is not an AMQP address")
+        Problem::usage(format!("the `url` of {} is not an AMQP address", settings.set_in))
             .hint("write amqp://user@host:5672/virtual_host")
     })?;
     if let Some(password) = &settings.password {
@@ -79,7 +83,7 @@ fn not_let_in(place: &Place, user: &str, error: &Error) -> Problem {
         Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
             Problem::usage(format!("the broker {place} does not let `{user}` in"))
                 .because(error)
-                .hint("check user and password in [amqp]")
+                .hint(format!("check user and password in {}", place.set_in))
         }
         Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)) => {
             Problem::usage(format!("`{user}` cannot use the virtual host of {place}")).because(error).hint(
@@ -94,21 +98,40 @@ fn unreachable(place: &Place, error: &Error) -> Problem {
     Problem::unreachable(format!("the broker {place} cannot be reached")).because(error)
 }
 
-/// An error of something that was tried on an open connection, `doing` in the present tense.
-pub(super) fn failed(doing: &str, place: &Place, error: &Error) -> Problem {
-    let problem = Problem::unreachable(format!("cannot {doing} on the broker {place}")).because(error);
-    match said_by_the_broker(error) {
-        Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => problem
-            .hint("somebody declared it in another way; delete it there, or name another one in [amqp]"),
-        Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
-            problem.hint("grant the user configure, write and read permissions on this virtual host")
+impl Place {
+    /// An error of something that was tried on an open connection, `doing` in the present tense.
+    pub fn failed(&self, doing: &str, error: &Error) -> Problem {
+        let problem = Problem::unreachable(format!("cannot {doing} on the broker {self}")).because(error);
+        match said_by_the_broker(error) {
+            Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => problem.hint(format!(
+                "somebody declared it in another way; delete it there, or name another one in {}",
+                self.set_in
+            )),
+            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+                problem.hint("grant the user configure, write and read permissions on this virtual host")
+            }
+            _ => problem,
         }
-        _ => problem,
     }
 }
 
-pub(super) fn is_refused(error: &Error) -> bool {
+pub fn is_refused(error: &Error) -> bool {
     said_by_the_broker(error) == Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED))
+}
+
+/// There is no queue or exchange of that name.
+pub fn is_missing(error: &Error) -> bool {
+    said_by_the_broker(error) == Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND))
+}
+
+/// Another connection has the queue for itself.
+pub fn is_locked(error: &Error) -> bool {
+    said_by_the_broker(error) == Some(AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
+}
+
+/// It was declared in another way, or a message is too large.
+pub fn is_precondition(error: &Error) -> bool {
+    said_by_the_broker(error) == Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED))
 }
 
 fn said_by_the_broker(error: &Error) -> Option<AMQPErrorKind> {

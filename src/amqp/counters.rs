@@ -50,21 +50,21 @@ impl LineCounters {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(super) fn begun(&self) {
+    pub(crate) fn begun(&self) {
         self.listens.store(true, Ordering::Relaxed);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(super) fn ended(&self) {
+    pub(crate) fn ended(&self) {
         self.listens.store(false, Ordering::Relaxed);
     }
 
-    pub(super) fn interrupted(&self, why: &str) {
+    pub(crate) fn interrupted(&self, why: &str) {
         self.interruptions.fetch_add(1, Ordering::Relaxed);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
-    pub(super) fn batch_done(&self, recorded: usize, dead_letters: usize) {
+    pub(crate) fn batch_done(&self, recorded: usize, dead_letters: usize) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.recorded.fetch_add(recorded as u64, Ordering::Relaxed);
         self.dead_letters.fetch_add(dead_letters as u64, Ordering::Relaxed);

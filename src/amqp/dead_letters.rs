@@ -8,12 +8,12 @@ use lapin::options::BasicPublishOptions;
 use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Channel};
 
-use super::broker::{self, Place};
+use super::broker::Place;
 use crate::problem::{Problem, Result};
 
 const PERSISTENT: u8 = 2;
 
-pub(super) struct DeadLetters<'a> {
+pub struct DeadLetters<'a> {
     pub channel: &'a Channel,
     pub place: &'a Place,
     /// Where they are kept.
@@ -24,7 +24,7 @@ pub(super) struct DeadLetters<'a> {
 
 impl DeadLetters<'_> {
     /// All are on their way before the first is waited for.
-    pub(super) async fn keep(&self, unreadable: &[(&Delivery, &'static str)]) -> Result<()> {
+    pub async fn keep(&self, unreadable: &[(&Delivery, &'static str)]) -> Result<()> {
         let mut confirmations = Vec::with_capacity(unreadable.len());
         for (delivery, reason) in unreadable {
             let published = self.channel.basic_publish(
@@ -63,6 +63,6 @@ impl DeadLetters<'_> {
     }
 
     fn failed(&self, error: &lapin::Error) -> Problem {
-        broker::failed(&format!("put a dead letter into `{}`", self.queue), self.place, error)
+        self.place.failed(&format!("put a dead letter into `{}`", self.queue), error)
     }
 }

@@ -1,45 +1,54 @@
-//! One queue that is listened to: declared, taken by us alone, read in batches, taken up again when it
-//! breaks off.
+//! One queue that is listened to, and taken up again whenever that breaks off.
 //!
-//! Invariant: of a batch first the events are committed, then its dead letters confirmed, then all of it is
-//! acknowledged. Whatever fails in between ends the connection, and the broker delivers the batch again.
+//! A queue is ours alone, or shared by the replicas that stand in the orchestrator's place. Invariant: a line
+//! that shares never listens while an orchestrator of the other kind does: each would get every other message.
 
 use std::time::Duration;
 
-use crate::wake::Wake;
 use backon::{BackoffBuilder, ExponentialBuilder};
-use futures_util::{FutureExt, StreamExt};
-use lapin::message::Delivery;
-use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
-};
-use lapin::types::FieldTable;
-use lapin::{Channel, Consumer, ExchangeKind};
 use tokio_util::sync::CancellationToken;
 
-use super::broker::{self, Place};
+use super::broker;
 use super::counters::LineCounters;
-use super::dead_letters::DeadLetters;
-use super::reading::Kind;
+use super::taker::Taker;
 use crate::config::BrokerSettings;
-use crate::crash_point;
-use crate::problem::{Problem, Result};
-use crate::registry::Registry;
+use crate::problem::{Kind, Problem, Result};
 
-const CLIENTS_EXCHANGE: &str = "omotes_exchange";
-/// How many messages one transaction takes in. A result holds a whole ESDL, a deletion a few bytes.
-const DELETIONS_AT_ONCE: u16 = 1_000;
-const RESULTS_AT_ONCE: u16 = 20;
+mod beside;
+mod old_queue;
+mod session;
 
-pub(super) struct Line<'a> {
-    pub kind: Kind,
+use self::session::Session;
+pub use self::session::declare_clients_exchange;
+
+/// Where clients publish, and bind queues of their own.
+pub const CLIENTS_EXCHANGE: &str = "omotes_exchange";
+
+pub struct Line<'a> {
+    pub taker: &'a dyn Taker,
     pub broker: &'a BrokerSettings,
-    pub queue: &'a str,
-    pub dead_letters: &'a str,
-    pub registry: &'a dyn Registry,
-    pub wake: &'a Wake,
+    pub queue: Queue<'a>,
     pub counters: &'a LineCounters,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Queue<'a> {
+    pub name: &'a str,
+    /// A queue beside it for what nobody can read.
+    pub dead_letters: &'a str,
+    /// The key of the clients' exchange that leads here.
+    pub bound_to: Option<&'a str>,
+    /// What this queue was called once: emptied first, and removed.
+    pub old_name: Option<&'a str>,
+    pub taken: Taken<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Taken<'a> {
+    /// Who comes later is told, instead of getting every other message.
+    Alone,
+    /// By every replica. `clients`: where an orchestrator of the other kind would be seen; we wait for it to go.
+    Together { clients: &'a BrokerSettings },
 }
 
 /// How far a session came before it ended.
@@ -52,7 +61,7 @@ enum Reached {
     Working,
 }
 
-fn pauses() -> impl Iterator<Item = Duration> {
+pub fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_jitter()
         .with_min_delay(Duration::from_millis(200))
@@ -62,8 +71,8 @@ fn pauses() -> impl Iterator<Item = Duration> {
 }
 
 impl Line<'_> {
-    /// Ends when it is told to, or where the very first session could not even listen.
-    pub(super) async fn listen(&self, cancel: &CancellationToken) -> Result<()> {
+    /// Ends when it is told to, or where the very first session shows that it can never listen.
+    pub async fn listen(&self, cancel: &CancellationToken) -> Result<()> {
         let mut has_listened = false;
         let mut pauses_left = pauses();
         loop {
@@ -71,20 +80,16 @@ impl Line<'_> {
             let ended = self.session(cancel, &mut reached).await;
             self.counters.ended();
             has_listened |= reached >= Reached::Listening;
-            let problem = match ended {
-                Ok(()) => return Ok(()),
-                Err(problem) if has_listened => problem,
-                Err(problem) => {
-                    cancel.cancel();
-                    return Err(problem);
-                }
-            };
+            let Err(problem) = ended else { return Ok(()) };
+            if !has_listened && !self.waits_after(&problem) {
+                cancel.cancel();
+                return Err(problem);
+            }
             if reached == Reached::Working {
                 pauses_left = pauses();
             }
             let pause = pauses_left.next().unwrap_or_default();
-            self.counters.interrupted(&problem.to_string());
-            tracing::warn!(queue = self.queue, "listening broke off, again in {pause:.1?}: {problem}");
+            self.tell(&problem, pause);
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
@@ -92,167 +97,42 @@ impl Line<'_> {
         }
     }
 
+    /// A replica waits for its turn, and for servers that start together with it; a wrong setting never mends.
+    fn waits_after(&self, problem: &Problem) -> bool {
+        matches!(self.queue.taken, Taken::Together { .. }) && problem.kind != Kind::Usage
+    }
+
+    /// The same sentence again and again would hide everything else.
+    fn tell(&self, problem: &Problem, pause: Duration) {
+        let (queue, why) = (self.queue.name, problem.to_string());
+        if self.counters.trouble().as_ref() == Some(&why) {
+            tracing::debug!(queue, "still not listening, again in {pause:.1?}");
+        } else {
+            tracing::warn!(queue, "listening broke off, again in {pause:.1?}: {problem}");
+        }
+        self.counters.interrupted(&why);
+    }
+
     /// One connection, from its first packet to its last.
     async fn session(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
+        let connecting = async {
+            if let Taken::Together { clients } = self.queue.taken {
+                beside::refuse_an_orchestrator(clients).await?;
+            }
+            broker::connect(self.broker).await
+        };
         let (connection, place) = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            connected = broker::connect(self.broker) => connected?,
+            connected = connecting => connected?,
         };
         let ended = match connection.create_channel().await {
-            Ok(channel) => Session { line: self, channel, place }.run(cancel, reached).await,
-            Err(error) => Err(broker::failed("open a channel", &place, &error)),
+            Ok(channel) => {
+                let session = Session { line: self, connection: &connection, channel, place };
+                session.run(cancel, reached).await
+            }
+            Err(error) => Err(place.failed("open a channel", &error)),
         };
         broker::say_goodbye(connection).await;
         ended
-    }
-
-    fn at_once(&self) -> u16 {
-        match self.kind {
-            Kind::Deletions => DELETIONS_AT_ONCE,
-            Kind::Results => RESULTS_AT_ONCE,
-        }
-    }
-}
-
-struct Session<'a> {
-    line: &'a Line<'a>,
-    channel: Channel,
-    place: Place,
-}
-
-impl Session<'_> {
-    async fn run(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
-        self.declare().await?;
-        let mut consumer = self.take_the_queue().await?;
-        *reached = Reached::Listening;
-        self.line.counters.begun();
-        tracing::info!(queue = self.line.queue, "listening on {}", self.place);
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return Ok(()),
-                next = consumer.next() => next,
-            };
-            let first = match next {
-                Some(Ok(delivery)) => delivery,
-                Some(Err(error)) => return Err(self.failed("listen", &error)),
-                None => return Err(Problem::unreachable(format!("{} ended the delivery", self.place))),
-            };
-            // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
-            self.take_in(&self.gather(first, &mut consumer)).await?;
-            *reached = Reached::Working;
-        }
-    }
-
-    /// Exactly as the other programs declare it; other arguments would close the channel.
-    async fn declare(&self) -> Result<()> {
-        let doing = format!("declare the queue `{}`", self.line.dead_letters);
-        let letters = self.durable_queue(self.line.dead_letters);
-        letters.await.map_err(|error| self.failed(&doing, &error))?;
-        let doing = format!("declare the queue `{}`", self.line.queue);
-        let queue = self.durable_queue(self.line.queue).await.map_err(|error| self.failed(&doing, &error))?;
-        if queue.consumer_count() > 0 {
-            return Err(self.somebody_else(&format!("{} of them", queue.consumer_count())));
-        }
-        if self.line.kind == Kind::Deletions {
-            self.bind_to_the_clients().await.map_err(|error| self.failed("bind the queue", &error))?;
-        }
-        let prepared = async {
-            // The next batch comes while this one is committed.
-            self.channel.basic_qos(self.line.at_once() * 2, BasicQosOptions::default()).await?;
-            self.channel.confirm_select(ConfirmSelectOptions::default()).await
-        };
-        prepared.await.map_err(|error| self.failed("prepare a channel", &error))
-    }
-
-    async fn durable_queue(&self, name: &str) -> lapin::Result<lapin::Queue> {
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        self.channel.queue_declare(name.into(), durable, FieldTable::default()).await
-    }
-
-    async fn bind_to_the_clients(&self) -> lapin::Result<()> {
-        let (queue, exchange) = (self.line.queue, CLIENTS_EXCHANGE);
-        let plain = ExchangeDeclareOptions::default();
-        self.channel
-            .exchange_declare(exchange.into(), ExchangeKind::Direct, plain, FieldTable::default())
-            .await?;
-        let options = QueueBindOptions::default();
-        self.channel
-            .queue_bind(queue.into(), exchange.into(), queue.into(), options, FieldTable::default())
-            .await
-    }
-
-    /// Exclusively: who comes later is told, instead of getting every other message.
-    async fn take_the_queue(&self) -> Result<Consumer> {
-        let alone = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-        let taken = self.channel.basic_consume(
-            self.line.queue.into(),
-            "timesweep".into(),
-            alone,
-            FieldTable::default(),
-        );
-        taken.await.map_err(|error| {
-            if broker::is_refused(&error) {
-                return self.somebody_else("one of them").because(&error);
-            }
-            self.failed(&format!("listen to `{}`", self.line.queue), &error)
-        })
-    }
-
-    fn somebody_else(&self, how_many: &str) -> Problem {
-        Problem::refused(format!(
-            "somebody else takes messages from `{}` on {} ({how_many}), and each of us would miss some",
-            self.line.queue, self.place
-        ))
-        .hint("stop the other consumer (an orchestrator, another timesweep), or leave this queue to it")
-    }
-
-    /// What is there already goes into one transaction; nobody waits for more.
-    fn gather(&self, first: Delivery, consumer: &mut Consumer) -> Vec<Delivery> {
-        let mut batch = vec![first];
-        while batch.len() < usize::from(self.line.at_once()) {
-            // An error comes again where the batch is acknowledged.
-            let Some(Some(Ok(next))) = consumer.next().now_or_never() else { break };
-            batch.push(next);
-        }
-        batch
-    }
-
-    async fn take_in(&self, batch: &[Delivery]) -> Result<()> {
-        let Some(last) = batch.last() else { return Ok(()) };
-        let (mut events, mut unreadable) = (Vec::new(), Vec::new());
-        for delivery in batch {
-            match self.line.kind.read(&delivery.data) {
-                Ok(event) => events.push(event),
-                Err(reason) => unreadable.push((delivery, reason)),
-            }
-        }
-        if !events.is_empty() {
-            let now = self.line.registry.now().await?;
-            self.line.registry.record(&events, now).await?;
-            crash_point::reach("amqp-recorded");
-            self.line.wake.wake();
-        }
-        self.keep_dead_letters(&unreadable).await?;
-        let all = BasicAckOptions { multiple: true };
-        let acknowledged = self.channel.basic_ack(last.delivery_tag, all).await;
-        acknowledged.map_err(|error| self.failed("acknowledge messages", &error))?;
-        self.line.counters.batch_done(events.len(), unreadable.len());
-        Ok(())
-    }
-
-    async fn keep_dead_letters(&self, unreadable: &[(&Delivery, &'static str)]) -> Result<()> {
-        if unreadable.is_empty() {
-            return Ok(());
-        }
-        let (queue, from) = (self.line.dead_letters, self.line.queue);
-        for (_, reason) in unreadable {
-            tracing::warn!(queue = from, "a message goes to `{queue}`: {reason}");
-        }
-        DeadLetters { channel: &self.channel, place: &self.place, queue, from }.keep(unreadable).await
-    }
-
-    fn failed(&self, doing: &str, error: &lapin::Error) -> Problem {
-        broker::failed(doing, &self.place, error)
     }
 }

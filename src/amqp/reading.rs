@@ -1,15 +1,58 @@
-//! What a message says, as an event.
+//! What a message says, as an event of the registry, where no orchestrator's role is taken.
 //!
 //! Invariant: an event comes from a message that is understood; anything else gets a reason and changes
 //! nothing. A success is never lost over an ESDL that cannot be read.
 
+use async_trait::async_trait;
 use prost::Message;
 use uuid::Uuid;
 
 use super::esdl;
+use super::taker::Taker;
 use super::wire::{JobDelete, TaskResult, task_result::ResultType};
+use crate::crash_point;
+use crate::problem::Result as Outcome;
+use crate::registry::Registry;
 use crate::retention::ownership::JobId;
 use crate::retention::ownership::event::Event;
+use crate::wake::Wake;
+
+/// How many messages one transaction takes in. A result holds a whole ESDL, a deletion a few bytes.
+const DELETIONS_AT_ONCE: u16 = 1_000;
+const RESULTS_AT_ONCE: u16 = 20;
+
+/// Writes what comes through a queue into the registry, and wakes the loop.
+pub(super) struct Recorder<'a> {
+    pub kind: Kind,
+    pub registry: &'a dyn Registry,
+    pub wake: &'a Wake,
+}
+
+#[async_trait]
+impl Taker for Recorder<'_> {
+    fn at_once(&self) -> u16 {
+        match self.kind {
+            Kind::Deletions => DELETIONS_AT_ONCE,
+            Kind::Results => RESULTS_AT_ONCE,
+        }
+    }
+
+    async fn take(&self, bodies: &[&[u8]]) -> Outcome<Vec<Option<&'static str>>> {
+        let (mut events, mut answers) = (Vec::new(), Vec::with_capacity(bodies.len()));
+        for body in bodies {
+            let read = self.kind.read(body);
+            answers.push(read.as_ref().err().copied());
+            events.extend(read.ok());
+        }
+        if !events.is_empty() {
+            let now = self.registry.now().await?;
+            self.registry.record(&events, now).await?;
+            crash_point::reach("amqp-recorded");
+            self.wake.wake();
+        }
+        Ok(answers)
+    }
+}
 
 /// What comes through a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,11 @@ pub trait Taker: Send + Sync {
     /// How many messages one call takes at most.
     fn at_once(&self) -> u16;
 
+    /// The queue is listened to from now on, for the first time or again. An error ends the listening.
+    async fn begun(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Commits what the messages say, in their order. One answer for each: nothing, or the reason why it cannot
     /// be read (without a word of the message), after which it goes to the dead letters.
     async fn take(&self, bodies: &[&[u8]]) -> Result<Vec<Option<&'static str>>>;

@@ -59,6 +59,7 @@ pub fn gate_of(common: &Common, config: &Config) -> Result<Option<Gate>> {
 pub fn state_path(common: &Common) -> Result<PathBuf> {
     match &common.state {
         Some(path) => Ok(path.clone()),
+        None if common.omotes => Ok(crate::config::StateSettings::default().path),
         None if common.config.is_some() || found_file().is_some() => Ok(configuration(common)?.state.path),
         None => Ok(crate::config::StateSettings::default().path),
     }
@@ -87,7 +88,7 @@ pub fn places(common: &Common) -> Result<Option<Vec<Place>>> {
 }
 
 fn has_configuration(common: &Common) -> bool {
-    common.config.is_some() || common.url.is_some() || found_file().is_some()
+    common.omotes || common.config.is_some() || common.url.is_some() || found_file().is_some()
 }
 
 /// Who gets the mails, for verbs that need no store.
@@ -118,6 +119,9 @@ pub fn configuration(common: &Common) -> Result<Config> {
             path.display()
         ))
         .hint("leave one of them out; TIMESWEEP_CONFIG in the environment counts as --config"));
+    }
+    if common.omotes {
+        return Config::of_omotes_environment();
     }
     if let Some(path) = &common.config {
         return Config::read(path);

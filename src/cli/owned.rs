@@ -11,12 +11,14 @@ use super::publish::Publisher;
 use super::{Common, exit, open};
 use crate::config::{AmqpSettings, Config, OwnershipSettings, RegistrySettings, ServeSettings, StoreConfig};
 use crate::gate::Gate;
+use crate::omotes::role::Role;
 use crate::problem::{Problem, Result};
 use crate::registry::{self, Registry};
 use crate::report::gate::GateReport;
 use crate::store::{self, owned::OwnedStore};
 use crate::sweep::gather::our_now;
 use crate::sweep::owned::OwnedPass;
+use crate::wake::Wake;
 
 pub mod check;
 pub mod explain;
@@ -39,6 +41,10 @@ pub struct OpenedOwned {
     pub place: String,
     pub serve: ServeSettings,
     pub amqp: Option<AmqpSettings>,
+    /// The orchestrator's place.
+    pub role: Option<Arc<Role>>,
+    /// Wakes the loop, where there is one.
+    pub wake: Wake,
 }
 
 /// The store that is meant, if jobs own its data; `None` where it has tables and chunks.
@@ -71,14 +77,21 @@ async fn opened(
     store: &StoreConfig,
 ) -> Result<OpenedOwned> {
     let state_path = common.state.clone().unwrap_or_else(|| config.state.path.clone());
-    let place = store::place(store)?;
+    let (place, owned) = (store::place(store)?, store::open_owned(store)?);
+    let (mut registry, wake) = (registry_of(&config, &state_path).await?, Wake::default());
+    let role = open_role(&config, &registry, &wake).await?;
+    if let Some(role) = &role {
+        registry = role.registry();
+    }
     Ok(OpenedOwned {
-        store: store::open_owned(store)?,
-        registry: registry_of(&config, &state_path).await?,
+        store: owned,
+        registry,
         max_clock_skew: store.rules.guards.max_clock_skew,
         gate: open::gate_of(common, &config)?,
         serve: config.serve,
         amqp: config.amqp,
+        role,
+        wake,
         publisher: Publisher {
             mail: config.mail,
             report: config.report,
@@ -90,6 +103,12 @@ async fn opened(
         settings,
         state_path,
     })
+}
+
+async fn open_role(config: &Config, registry: &Arc<dyn Registry>, wake: &Wake) -> Result<Option<Arc<Role>>> {
+    let Some((settings, place)) = config.omotes.clone().zip(config.registry.clone()) else { return Ok(None) };
+    let role = Role::open(settings, place, Arc::clone(registry), wake.clone()).await?;
+    Ok(Some(Arc::new(role)))
 }
 
 /// Without a place of its own the registry is a file beside the state: for one host, without a server.

@@ -18,7 +18,7 @@ use crate::problem::{Problem, Result};
 use crate::report::{Report, Verdict};
 use crate::state::State;
 use crate::sweep::gather::our_now;
-use crate::wake::{Status, Wake};
+use crate::wake::Status;
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -35,17 +35,17 @@ enum LogForm {
 
 pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     let opened = owned::open(common).await?;
-    start_log(args.log)?;
+    start_log(args.log, common.omotes)?;
     let stop = signals::stop_token();
     let seams = Seams {
         registry: Arc::clone(&opened.registry),
-        wake: Wake::default(),
+        wake: opened.wake.clone(),
         status: Status::default(),
         stop: stop.clone(),
     };
     let interval = opened.settings.check_interval();
     let state = Arc::new(State::open(&opened.state_path).await?);
-    let ways_in = ways_in::all(&seams, &opened.serve, opened.amqp.as_ref(), &state);
+    let ways_in = ways_in::all(&seams, &opened, &state);
     tracing::info!(store = %opened.settings.store, ?interval, "timesweep serves");
     let daemon = Daemon {
         work: Arc::new(Passes { opened, state, stop: stop.clone(), last: Mutex::new(None) }),
@@ -61,8 +61,9 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     Ok(exit::DONE)
 }
 
-fn start_log(form: LogForm) -> Result<()> {
-    let wanted = std::env::var("TIMESWEEP_LOG").unwrap_or_else(|_| "info".into());
+fn start_log(form: LogForm, in_omotes: bool) -> Result<()> {
+    let theirs = std::env::var("LOG_LEVEL").ok().filter(|_| in_omotes);
+    let wanted = std::env::var("TIMESWEEP_LOG").unwrap_or_else(|_| level_of(theirs.as_deref()).into());
     let filter = EnvFilter::try_new(&wanted).map_err(|error| {
         Problem::usage("TIMESWEEP_LOG is no filter")
             .because(&error)
@@ -74,6 +75,16 @@ fn start_log(form: LogForm) -> Result<()> {
         LogForm::Json => log.json().try_init(),
     };
     started.map_err(|error| Problem::unreachable("the log cannot be started").cause(error.to_string()))
+}
+
+/// In the words of OMOTES' own programs.
+fn level_of(theirs: Option<&str>) -> &'static str {
+    match theirs {
+        Some("DEBUG") => "info,timesweep=debug",
+        Some("WARNING") => "warn",
+        Some("ERROR" | "CRITICAL") => "error",
+        _ => "info",
+    }
 }
 
 /// The passes of the loop, each of which is told to those who are to hear of it.

@@ -41,9 +41,11 @@ pub struct BrokerSettings {
     pub password: Option<SecretString>,
     /// Certificates (PEM) to trust beside this machine's.
     pub ca_file: Option<PathBuf>,
+    /// What people call the place of these settings, for hints.
+    pub set_in: String,
 }
 
-const DELETIONS_URL: UrlKind = UrlKind {
+pub(super) const BROKER_URL: UrlKind = UrlKind {
     known: &schema::AMQP_URL,
     schemes: ["amqp://", "amqps://"],
     no_url: " is not an amqp:// URL",
@@ -52,7 +54,7 @@ const DELETIONS_URL: UrlKind = UrlKind {
     parameters: &["heartbeat", "connection_timeout", "channel_max", "frame_max"],
 };
 
-const RESULTS_URL: UrlKind = UrlKind { known: &schema::AMQP_RESULTS_URL, ..DELETIONS_URL };
+const RESULTS_URL: UrlKind = UrlKind { known: &schema::AMQP_RESULTS_URL, ..BROKER_URL };
 
 pub(super) fn read(top: &Section<'_>, secrets: &dyn SecretSource) -> Result<Option<AmqpSettings>> {
     let Some(section) = top.section("amqp", &schema::AMQP)? else { return Ok(None) };
@@ -66,7 +68,7 @@ pub(super) fn read(top: &Section<'_>, secrets: &dyn SecretSource) -> Result<Opti
             .fault(format!("would put what it cannot read from `{dead_letters}` back into it"))
             .hint("give `dead_letters` a queue of its own"));
     }
-    let broker = read_broker(&section, &DELETIONS_URL, &schema::AMQP_PASSWORD, secrets)?;
+    let broker = read_broker(&section, &BROKER_URL, &schema::AMQP_PASSWORD, secrets)?;
     Ok(Some(AmqpSettings { broker, deletions, dead_letters, results }))
 }
 
@@ -76,7 +78,7 @@ fn read_results(section: &Section<'_>, secrets: &dyn SecretSource) -> Result<Res
     Ok(ResultsSettings { broker, queue })
 }
 
-fn read_broker(
+pub(super) fn read_broker(
     section: &Section<'_>,
     kind: &UrlKind,
     password: &'static Known,
@@ -88,11 +90,11 @@ fn read_broker(
     let password = section.read("password", |setting| secret::read_secret(setting, password, secrets))?;
     let ca_file = section
         .read("ca_file", |setting: &Setting<'_>| absolute_path(setting, "/etc/timesweep/amqp-ca.pem"))?;
-    Ok(BrokerSettings { url, password, ca_file })
+    Ok(BrokerSettings { url, password, ca_file, set_in: section.label.clone() })
 }
 
 /// The name of a queue is up to 255 bytes; a control character in it is a slip.
-fn queue(section: &Section<'_>, key: &'static str, default: &str) -> Result<String> {
+pub(super) fn queue(section: &Section<'_>, key: &'static str, default: &str) -> Result<String> {
     let name = section.read(key, |setting| {
         let name = setting.text()?;
         let plain = !name.is_empty() && name.len() <= 255 && !name.contains(char::is_control);

@@ -96,7 +96,7 @@ impl Environment {
     }
 
     /// Microseconds.
-    fn retention(&self) -> Result<i64> {
+    pub(super) fn retention(&self) -> Result<i64> {
         let Some(text) = self.retention.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
             return Ok(RETENTION_DEFAULT * SECOND);
         };

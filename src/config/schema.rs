@@ -31,6 +31,7 @@ pub(super) const TOP: Known = Known {
         "ownership",
         "serve",
         "amqp",
+        "omotes",
     ],
 };
 
@@ -153,6 +154,51 @@ pub(super) const AMQP_RESULTS_URL: Known =
 pub(super) const AMQP_RESULTS_PASSWORD: Known =
     Known { label: "password", path: "amqp.results.password", keys: &["env", "file"] };
 
+pub(super) const OMOTES: Known = Known {
+    label: "[omotes]",
+    path: "omotes",
+    keys: &[
+        "workflows",
+        "delivery_limit",
+        "start_buffer",
+        "rerun",
+        "job_retention",
+        "results",
+        "progress",
+        "dead_letters",
+        "clients",
+        "workers",
+        "tasks",
+    ],
+};
+
+pub(super) const OMOTES_CLIENTS: Known =
+    Known { label: "[omotes.clients]", path: "omotes.clients", keys: &["url", "password", "ca_file"] };
+
+pub(super) const OMOTES_CLIENTS_URL: Known =
+    Known { label: "url", path: "omotes.clients.url", keys: &["env", "file"] };
+
+pub(super) const OMOTES_CLIENTS_PASSWORD: Known =
+    Known { label: "password", path: "omotes.clients.password", keys: &["env", "file"] };
+
+pub(super) const OMOTES_WORKERS: Known =
+    Known { label: "[omotes.workers]", path: "omotes.workers", keys: &["url", "password", "ca_file"] };
+
+pub(super) const OMOTES_WORKERS_URL: Known =
+    Known { label: "url", path: "omotes.workers.url", keys: &["env", "file"] };
+
+pub(super) const OMOTES_WORKERS_PASSWORD: Known =
+    Known { label: "password", path: "omotes.workers.password", keys: &["env", "file"] };
+
+pub(super) const OMOTES_TASKS: Known =
+    Known { label: "[omotes.tasks]", path: "omotes.tasks", keys: &["url", "password", "ca_file"] };
+
+pub(super) const OMOTES_TASKS_URL: Known =
+    Known { label: "url", path: "omotes.tasks.url", keys: &["env", "file"] };
+
+pub(super) const OMOTES_TASKS_PASSWORD: Known =
+    Known { label: "password", path: "omotes.tasks.password", keys: &["env", "file"] };
+
 const SECTIONS: &[Known] = &[
     STATE,
     STORE,
@@ -185,6 +231,16 @@ const SECTIONS: &[Known] = &[
     AMQP_RESULTS,
     AMQP_RESULTS_URL,
     AMQP_RESULTS_PASSWORD,
+    OMOTES,
+    OMOTES_CLIENTS,
+    OMOTES_CLIENTS_URL,
+    OMOTES_CLIENTS_PASSWORD,
+    OMOTES_WORKERS,
+    OMOTES_WORKERS_URL,
+    OMOTES_WORKERS_PASSWORD,
+    OMOTES_TASKS,
+    OMOTES_TASKS_URL,
+    OMOTES_TASKS_PASSWORD,
 ];
 
 pub(super) const OWNERSHIP: Known = Known {

@@ -26,6 +26,8 @@ pub(super) const CLOCK_SKEW: Bounds = Bounds { least: "1 s", most: "24 hours" };
 pub(super) const DISK_TIME: Bounds = Bounds { least: "1 s", most: "1 hour" };
 pub(super) const DROP_PAUSE: Bounds = Bounds { least: "0 s", most: "10 min" };
 pub(super) const OWNERSHIP_TIME: Bounds = Bounds { least: "1 s", most: "36500 days" };
+pub(super) const JOB_TIME: Bounds = Bounds { least: "0 s", most: "36500 days" };
+pub(super) const JOB_PERIOD: Bounds = Bounds { least: "1 s", most: "36500 days" };
 pub(super) const PLAN_LIFETIME: Bounds = Bounds { least: "1 s", most: "365 days" };
 
 /// Reads `30 days` or a whole number, which counts in the unit of an integer time column.

@@ -281,7 +281,6 @@ impl Registry for DatabaseRegistry {
         let check = |loaded: &mut Loaded| {
             let checked = check_ledger(&mut loaded.ledger, inventory, settings, adopts, now);
             loaded.checked_at = checked.is_ok().then_some(now);
-            loaded.explain_new_holds();
             checked
         };
         let (checked, ledger) =
@@ -381,25 +380,13 @@ impl Loaded {
 
     fn hear(&mut self, events: &[Event]) {
         for event in events {
-            match event {
-                Event::Deleted(job) if self.adopted.remove(job) => _ = self.confirmed.insert(*job),
-                Event::SucceededWithAnUnknownDataset(_) => self.explain_new_holds(),
-                _ => {}
+            if let Event::Deleted(job) = event
+                && self.adopted.remove(job)
+            {
+                self.confirmed.insert(*job);
             }
         }
         let deleted: BTreeSet<JobId> = self.ledger.deleted_jobs.keys().copied().collect();
         self.confirmed.retain(|job| deleted.contains(job));
-    }
-
-    fn explain_new_holds(&mut self) {
-        let new = self
-            .ledger
-            .holds
-            .iter()
-            .filter(|(name, until)| until.is_none() && self.before.holds.get(*name) != Some(*until));
-        let reason = "a job that may have written it succeeded, and nobody can read with what";
-        for (name, _) in new {
-            self.reasons.entry(name.clone()).or_insert_with(|| reason.to_owned());
-        }
     }
 }

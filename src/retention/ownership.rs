@@ -45,6 +45,8 @@ pub struct Ledger {
     pub tombstones: BTreeMap<JobId, i64>,
     /// Pins with their end; `None` lasts until a person removes it.
     pub holds: BTreeMap<OwnedName, Option<i64>>,
+    /// Those of them that an unreadable success set: they are for orphans, and end with a claim.
+    pub unread_holds: BTreeSet<OwnedName>,
     /// When the last complete check began; 1970 before the first.
     pub checked_at: i64,
     /// Successes that nobody can read, until a check has looked for what they wrote.
@@ -109,6 +111,7 @@ impl Ledger {
     pub fn succeeded(&mut self, job: JobId, dataset: &OwnedName, now: i64) {
         self.end(job, now);
         self.claims.insert(dataset, job, now);
+        self.end_unread_hold(dataset);
         self.tombstones.remove(&job);
         self.derive_row(dataset, now);
     }
@@ -148,6 +151,7 @@ impl Ledger {
     /// A person wants the dataset back. The hold outlives a deletion that is delivered once more.
     pub fn cancel_mark(&mut self, dataset: &OwnedName, hold_until: i64, now: i64) {
         self.believe_the_row(dataset, now);
+        self.unread_holds.remove(dataset);
         let claimants: BTreeSet<JobId> = self.claimants(dataset).collect();
         self.deleted_jobs.retain(|job, _| !claimants.contains(job));
         let hold = self.holds.entry(dataset.clone()).or_insert(Some(hold_until));
@@ -209,7 +213,19 @@ impl Ledger {
         let orphans = self.rows.iter().filter(|(_, row)| row.mark.is_some() && row.job.is_none());
         let meant = orphans.map(|(name, _)| name).filter(|name| self.epoch(name).is_some_and(&is_meant));
         let meant: Vec<OwnedName> = meant.cloned().collect();
-        self.holds.extend(meant.into_iter().map(|name| (name, None)));
+        for name in meant {
+            // What a person holds already stays his.
+            if self.holds.insert(name.clone(), None).is_none() {
+                self.unread_holds.insert(name);
+            }
+        }
+    }
+
+    /// Whose it is, is known: it is not what nobody could read. In the other order it was never held.
+    fn end_unread_hold(&mut self, dataset: &OwnedName) {
+        if self.unread_holds.remove(dataset) {
+            self.holds.remove(dataset);
+        }
     }
 
     /// What other programs see follows from claims and deletions. A mark that stays keeps its instant.

@@ -19,8 +19,8 @@ use crate::report::owned::OwnedReport;
 use crate::report::{Report, Verdict, verdict};
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::StoreIdentity;
-use crate::retention::ownership::check::{Implausible, Inventory};
 use crate::retention::ownership::OwnedName;
+use crate::retention::ownership::check::{Implausible, Inventory};
 use crate::state::{NewRun, RunId};
 use crate::store::owned::{ListedDataset, OwnedStore};
 
@@ -110,6 +110,7 @@ impl OwnedPass {
                     &looked.checked.ledger,
                     looked.datasets.len(),
                     &self.settings,
+                    now,
                 ));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
@@ -149,8 +150,8 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        let ledger = &looked.checked.ledger;
-        report.warnings.extend(found::warnings(ledger, looked.datasets.len(), &self.settings));
+        let (ledger, now) = (&looked.checked.ledger, report.started_at);
+        report.warnings.extend(found::warnings(ledger, looked.datasets.len(), &self.settings, now));
         let due = self.fill(owned, &looked, report.started_at);
         owned.jobs_too_old = looked.checked.too_old.iter().map(|job| job.0).collect();
         let going = due::Going { pass: self, journal, run };

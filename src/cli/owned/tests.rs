@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
+
 use crate::cli::mark::{MarkVerb, answer};
 use crate::config::ReportSettings;
 use crate::problem::Kind;
@@ -27,6 +28,8 @@ fn opened(registry: &MemoryRegistry) -> OpenedOwned {
         gate: None,
         serve: crate::config::ServeSettings::default(),
         amqp: None,
+        role: None,
+        wake: Wake::default(),
         publisher: Publisher {
             mail: None,
             report: ReportSettings::default(),

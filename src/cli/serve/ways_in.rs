@@ -8,31 +8,31 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::super::owned::OpenedOwned;
 use crate::amqp::{self, Counters};
 use crate::config::{AmqpSettings, ServeSettings};
 use crate::daemon::{Seams, WayIn};
+use crate::omotes::role::Role;
 use crate::problem::{Problem, Result};
 use crate::server::{self, Health, Insight, RunView};
 use crate::state::{RunId, RunRecord, State};
 use crate::wake::Status;
 
-pub fn all(
-    seams: &Seams,
-    serve: &ServeSettings,
-    messages: Option<&AmqpSettings>,
-    state: &Arc<State>,
-) -> Vec<WayIn> {
-    let counters = messages.map(|settings| (settings.clone(), Arc::<Counters>::default()));
-    let seen = Arc::new(Seen {
-        state: Arc::clone(state),
-        status: seams.status.clone(),
-        lines: counters.as_ref().map(|(settings, counters)| Lines {
-            counters: Arc::clone(counters),
-            takes_results: settings.results.is_some(),
-        }),
-    });
-    let mut all = vec![rest(seams, serve, seen)];
-    all.extend(counters.map(|(settings, counters)| broker(seams, settings, counters)));
+pub fn all(seams: &Seams, opened: &OpenedOwned, state: &Arc<State>) -> Vec<WayIn> {
+    let (mut lines, mut messages) = (Lines::None, None);
+    if let Some(settings) = &opened.amqp {
+        let counters = Arc::<Counters>::default();
+        let takes_results = settings.results.is_some();
+        lines = Lines::Messages { counters: Arc::clone(&counters), takes_results };
+        messages = Some(broker(seams, settings.clone(), counters));
+    }
+    if let Some(role) = &opened.role {
+        lines = Lines::Orchestrator(Arc::clone(role));
+        messages = Some(orchestrator(seams, Arc::clone(role)));
+    }
+    let seen = Arc::new(Seen { state: Arc::clone(state), status: seams.status.clone(), lines });
+    let mut all = vec![rest(seams, &opened.serve, seen)];
+    all.extend(messages);
     all
 }
 
@@ -58,15 +58,41 @@ fn broker(seams: &Seams, settings: AmqpSettings, counters: Arc<Counters>) -> Way
     WayIn { name: "messages", open: Box::new(open) }
 }
 
+fn orchestrator(seams: &Seams, role: Arc<Role>) -> WayIn {
+    let stop = seams.stop.clone();
+    let open = move || -> crate::daemon::ways_in::Opened {
+        let (role, stop) = (Arc::clone(&role), stop.clone());
+        Box::pin(async move { role.take(&stop).await })
+    };
+    WayIn { name: "orchestrator", open: Box::new(open) }
+}
+
 struct Seen {
     state: Arc<State>,
     status: Status,
-    lines: Option<Lines>,
+    lines: Lines,
 }
 
-struct Lines {
-    counters: Arc<Counters>,
-    takes_results: bool,
+/// The queues that are listened to.
+enum Lines {
+    None,
+    Messages { counters: Arc<Counters>, takes_results: bool },
+    Orchestrator(Arc<Role>),
+}
+
+impl Lines {
+    fn parts(&self) -> Vec<(&'static str, bool)> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Messages { counters, takes_results } => {
+                let results = takes_results.then(|| ("results", counters.results.listens()));
+                std::iter::once(("deletions", counters.deletions.listens())).chain(results).collect()
+            }
+            Self::Orchestrator(role) => {
+                role.counters.parts().iter().map(|(name, line)| (*name, line.listens())).collect()
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -81,12 +107,7 @@ impl Insight for Seen {
     fn health(&self) -> Health {
         let status = self.status.get();
         let mut parts = vec![("loop", status.errors_in_a_row == 0)];
-        if let Some(Lines { counters, takes_results }) = &self.lines {
-            parts.push(("deletions", counters.deletions.listens()));
-            if *takes_results {
-                parts.push(("results", counters.results.listens()));
-            }
-        }
+        parts.extend(self.lines.parts());
         Health { parts }
     }
 }

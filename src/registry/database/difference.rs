@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::load::{KeptRow, Loaded};
-use crate::retention::ownership::{JobId, OwnedName, Row};
+use super::load::{KeptRow, Loaded, UNREAD};
+use crate::retention::ownership::{JobId, Ledger, OwnedName, Row};
 
 /// JSON rows for the statements of the same names.
 #[derive(Debug, Default)]
@@ -115,10 +115,7 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
                "change_token": seen.change_token, "absent_since": seen.absent_since})
     });
     changes.datasets_gone = gone(&before.datasets, &after.datasets, |name| json!(name.0));
-    changes.holds = new(&before.holds, &after.holds, |name, until| {
-        let reason = until.is_none().then(|| loaded.reasons.get(name)).flatten();
-        json!({"dataset": name.0, "until": until, "reason": reason})
-    });
+    changes.holds = holds(loaded);
     changes.holds_gone = gone(&before.holds, &after.holds, |name| json!(name.0));
     changes.unread = new(
         &before.unread,
@@ -126,6 +123,19 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
         |job, result| json!({"job": job.0, "since": result.since, "at": result.at}),
     );
     changes.unread_gone = gone(&before.unread, &after.unread, |job| json!(job.0));
+}
+
+/// A hold that was there may only have got another reason.
+fn holds(loaded: &Loaded) -> Rows {
+    let with_reason = |ledger: &Ledger| -> BTreeMap<OwnedName, (Option<i64>, bool)> {
+        let is_unread = |name| ledger.unread_holds.contains(name);
+        ledger.holds.iter().map(|(name, until)| (name.clone(), (*until, is_unread(name)))).collect()
+    };
+    new(&with_reason(&loaded.before), &with_reason(&loaded.ledger), |name, (until, is_unread)| {
+        let recorded = || loaded.reasons.get(name).map(String::as_str).filter(|reason| *reason != UNREAD);
+        let reason = if *is_unread { Some(UNREAD) } else { until.is_none().then(recorded).flatten() };
+        json!({"dataset": name.0, "until": until, "reason": reason})
+    })
 }
 
 fn new<K: Ord, V: PartialEq>(

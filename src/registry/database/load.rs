@@ -23,6 +23,9 @@ use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 use read::{claim, deleted, hold, kept_row, last_check, seen_dataset, seen_job, their_row, unread};
 pub(super) use read::{ids, live_job, some};
 
+/// The reason of a hold that an unreadable success set, by which it is known again.
+pub(super) const UNREAD: &str = "a job that may have written it succeeded, and nobody can read with what";
+
 /// What a unit of work needs to know.
 #[derive(Debug, Default)]
 pub(super) struct Scope<'a> {
@@ -210,6 +213,9 @@ impl Loaded {
     fn take_holds(&mut self, rows: Vec<(OwnedName, Option<i64>, Option<String>)>) {
         for (name, until, reason) in rows {
             if let Some(reason) = reason {
+                if reason == UNREAD {
+                    self.ledger.unread_holds.insert(name.clone());
+                }
                 self.reasons.insert(name.clone(), reason);
             }
             self.ledger.holds.insert(name, until);
@@ -228,6 +234,7 @@ impl Loaded {
             datasets: self.ledger.datasets.clone(),
             tombstones: self.ledger.tombstones.clone(),
             holds: self.ledger.holds.clone(),
+            unread_holds: self.ledger.unread_holds.clone(),
             checked_at: self.ledger.checked_at,
             unread: self.ledger.unread.clone(),
         };

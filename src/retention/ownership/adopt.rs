@@ -71,6 +71,7 @@ impl Ledger {
             seen.ended.get_or_insert(now);
         }
         self.claims.insert(dataset, job, at);
+        self.end_unread_hold(dataset);
         if told && is_new {
             self.tombstones.remove(&job);
             self.derive_row(dataset, now);
@@ -119,6 +120,7 @@ impl Ledger {
     }
 
     fn quarantine(&mut self, dataset: &OwnedName, reason: &'static str) -> &'static str {
+        self.unread_holds.remove(dataset);
         self.holds.insert(dataset.clone(), None);
         reason
     }

@@ -10,6 +10,9 @@ use super::live::LiveJob;
 use super::sighting::Sighting;
 use super::{JobId, Ledger, Mark, OwnedName, Row};
 
+/// So many graces behind its mark a dataset that still changes is worth a warning.
+const GRACES_IN_VAIN: i64 = 3;
+
 /// How long to wait for what. Microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -243,6 +246,29 @@ impl Ledger {
         }
         let live: Vec<JobId> = self.not_ended_since(name).collect();
         (!live.is_empty()).then_some(Wait::LiveJobs(live))
+    }
+
+    /// What waits for a grace that begins anew again and again, though no job was at work for so long: a store
+    /// that is started, or whose counters are reset, more often than once a grace keeps its orphans for ever.
+    pub fn waiting_in_vain(
+        &self,
+        settings: &Settings,
+        now: i64,
+    ) -> impl Iterator<Item = (&OwnedName, &Mark)> {
+        let marked = self.rows.iter().filter_map(|(name, row)| Some((name, row.mark.as_ref()?)));
+        let is_there = |name| self.datasets.get(name).is_some_and(|seen| seen.absent_since.is_none());
+        let waits = marked.filter(move |(name, _)| is_there(name) && !self.is_held(name, now));
+        waits.filter(move |(name, mark)| {
+            self.epoch(name).is_some_and(|epoch| {
+                now.saturating_sub(epoch) <= settings.grace
+                    && epoch.saturating_sub(mark.at) > settings.grace.saturating_mul(GRACES_IN_VAIN)
+                    && !self.had_a_job_at_work(mark.at, epoch.saturating_sub(settings.grace))
+            })
+        })
+    }
+
+    fn had_a_job_at_work(&self, from: i64, until: i64) -> bool {
+        self.jobs.values().any(|job| job.first_seen <= from && job.ended.is_none_or(|ended| ended >= until))
     }
 
     fn is_held(&self, name: &OwnedName, now: i64) -> bool {

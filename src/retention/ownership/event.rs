@@ -51,10 +51,20 @@ impl Ledger {
             Event::Deleted(job) => self.deleted(*job, now),
             Event::CancelMark { dataset, hold_until } => self.cancel_mark(dataset, *hold_until, now),
             Event::CancelTombstone(job) => self.cancel_tombstone(*job),
-            Event::Hold { dataset, until } => _ = self.holds.insert(dataset.clone(), *until),
-            Event::Unhold(dataset) => _ = self.holds.remove(dataset),
+            Event::Hold { dataset, until } => self.hold(dataset, *until),
+            Event::Unhold(dataset) => self.unhold(dataset),
         }
         Met { known, let_go: self.let_go_by(event) }
+    }
+
+    fn hold(&mut self, dataset: &OwnedName, until: Option<i64>) {
+        self.unread_holds.remove(dataset);
+        self.holds.insert(dataset.clone(), until);
+    }
+
+    fn unhold(&mut self, dataset: &OwnedName) {
+        self.unread_holds.remove(dataset);
+        self.holds.remove(dataset);
     }
 
     fn knows(&self, event: &Event) -> bool {

@@ -139,8 +139,9 @@ pub(super) fn why_it_goes(name: &OwnedName, ledger: &Ledger) -> String {
 }
 
 /// What every report has to say about the rules that are in force.
-pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings) -> Vec<String> {
+pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings, now: i64) -> Vec<String> {
     let mut warnings = without_job_list(ledger, settings);
+    warnings.extend(waiting_in_vain(ledger, settings, now));
     let never_found = ledger.rows.keys().filter(|name| !ledger.datasets.contains_key(*name)).count();
     if listed == 0 && never_found > 0 {
         warnings.push(format!(
@@ -161,6 +162,20 @@ fn without_job_list(ledger: &Ledger, settings: &OwnershipSettings) -> Vec<String
         "no list of running jobs is kept here: only the grace of {} protects what a running job writes, so it has to be longer than the longest job",
         length(settings.check.grace)
     )]
+}
+
+fn waiting_in_vain(ledger: &Ledger, settings: &OwnershipSettings, now: i64) -> Option<String> {
+    let waiting: Vec<_> = ledger.waiting_in_vain(&settings.check, now).collect();
+    let (name, mark) = waiting.iter().min_by_key(|(_, mark)| mark.at)?;
+    let grace = length(settings.check.grace);
+    Some(format!(
+        "{} changed again and again since the mark, although no job was at work for so long ({}, marked {} UTC): \
+         a store that is started, or whose counters are reset, more often than once in {grace} keeps what nobody \
+         owns for ever; make `grace` shorter than the time between two starts",
+        counted(waiting.len(), "dataset"),
+        name.0,
+        minute(mark.at),
+    ))
 }
 
 /// A length of time for people, in its largest whole unit.

@@ -1,5 +1,6 @@
 //! The pass step by step: what it drops, what the second look keeps, what a report says.
 
+mod believed;
 mod reading;
 
 use std::sync::Arc;

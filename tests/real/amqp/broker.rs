@@ -110,7 +110,7 @@ impl Drop for TestBroker {
 
 pub fn settings(url: &str) -> AmqpSettings {
     AmqpSettings {
-        broker: BrokerSettings { url: url.into(), password: None, ca_file: None },
+        broker: BrokerSettings { url: url.into(), password: None, ca_file: None, set_in: "[amqp]".into() },
         deletions: "job_deletions".into(),
         dead_letters: "timesweep_dead_letters".into(),
         results: None,

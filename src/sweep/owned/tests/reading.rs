@@ -76,3 +76,19 @@ async fn the_chain_of_a_dataset_reads_like_this() {
     let unknown = pass.explain(&OwnedName("x".repeat(5_000)), &[]).await.expect_err("unknown");
     assert!(unknown.to_string().chars().count() < 200, "{unknown}");
 }
+
+#[tokio::test]
+async fn a_store_that_starts_too_often_is_told_by_report_and_preview() {
+    let mut ground = Ground::default();
+    ground.store.count_write(&name(1));
+    let mut told = Vec::new();
+    for _ in 0..6 {
+        let report = ground.run().await;
+        told.push(report.warnings.iter().any(|warning| warning.contains("keeps what nobody owns for ever")));
+        ground.later(40);
+        ground.store.restart();
+    }
+    assert_eq!(told, [false, false, false, false, true, true], "three graces are 144 hours");
+    let preview = ground.pass(&Steps::default()).preview(false).await.expect("a preview");
+    insta::assert_snapshot!(preview.warnings.join("\n"));
+}

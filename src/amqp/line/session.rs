@@ -1,0 +1,157 @@
+//! One connection to one queue: declared, taken, read in batches.
+//!
+//! Invariant: of a batch first what can be read is committed, then the rest is confirmed among the dead letters,
+//! then all of it is acknowledged. Whatever fails in between ends the connection, and the broker delivers the
+//! batch again.
+
+use futures_util::{FutureExt, StreamExt};
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, Consumer, ExchangeKind};
+use tokio_util::sync::CancellationToken;
+
+use super::{CLIENTS_EXCHANGE, Line, Reached, Taken, old_queue};
+use crate::amqp::broker::{self, Place};
+use crate::amqp::dead_letters::DeadLetters;
+use crate::problem::{Problem, Result};
+
+pub(super) struct Session<'a> {
+    pub line: &'a Line<'a>,
+    pub connection: &'a Connection,
+    pub channel: Channel,
+    pub place: Place,
+}
+
+impl Session<'_> {
+    pub(super) async fn run(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
+        self.declare().await?;
+        if let Some(old) = self.line.queue.old_name {
+            old_queue::empty(self, old).await?;
+        }
+        let mut consumer = self.take_the_queue().await?;
+        self.line.taker.begun().await?;
+        *reached = Reached::Listening;
+        self.line.counters.begun();
+        tracing::info!(queue = self.line.queue.name, "listening on {}", self.place);
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Ok(()),
+                next = consumer.next() => next,
+            };
+            let first = match next {
+                Some(Ok(delivery)) => delivery,
+                Some(Err(error)) => return Err(self.place.failed("listen", &error)),
+                None => return Err(Problem::unreachable(format!("{} ended the delivery", self.place))),
+            };
+            // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
+            let batch = self.gather(first, &mut consumer);
+            self.take_in(self.line.queue.name, &batch).await?;
+            let last = batch.last().map_or(0, |delivery| delivery.delivery_tag);
+            let acknowledged = self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await;
+            acknowledged.map_err(|error| self.place.failed("acknowledge messages", &error))?;
+            *reached = Reached::Working;
+        }
+    }
+
+    /// Exactly as the other programs declare it; other arguments would close the channel.
+    async fn declare(&self) -> Result<()> {
+        let (name, letters) = (self.line.queue.name, self.line.queue.dead_letters);
+        let doing = format!("declare the queue `{letters}`");
+        self.durable_queue(letters).await.map_err(|error| self.place.failed(&doing, &error))?;
+        let doing = format!("declare the queue `{name}`");
+        let queue = self.durable_queue(name).await.map_err(|error| self.place.failed(&doing, &error))?;
+        if matches!(self.line.queue.taken, Taken::Alone) && queue.consumer_count() > 0 {
+            return Err(self.somebody_else(&format!("{} of them", queue.consumer_count())));
+        }
+        if let Some(key) = self.line.queue.bound_to {
+            self.bind(key).await.map_err(|error| self.place.failed("bind the queue", &error))?;
+        }
+        let prepared = async {
+            self.channel.basic_qos(self.line.taker.at_once(), BasicQosOptions::default()).await?;
+            self.channel.confirm_select(ConfirmSelectOptions::default()).await
+        };
+        prepared.await.map_err(|error| self.place.failed("prepare a channel", &error))
+    }
+
+    async fn durable_queue(&self, name: &str) -> lapin::Result<lapin::Queue> {
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        self.channel.queue_declare(name.into(), durable, FieldTable::default()).await
+    }
+
+    async fn bind(&self, key: &str) -> lapin::Result<()> {
+        declare_clients_exchange(&self.channel).await?;
+        let (queue, options) = (self.line.queue.name, QueueBindOptions::default());
+        self.channel
+            .queue_bind(queue.into(), CLIENTS_EXCHANGE.into(), key.into(), options, FieldTable::default())
+            .await
+    }
+
+    async fn take_the_queue(&self) -> Result<Consumer> {
+        let exclusive = matches!(self.line.queue.taken, Taken::Alone);
+        let options = BasicConsumeOptions { exclusive, ..BasicConsumeOptions::default() };
+        let name = self.line.queue.name;
+        let taken =
+            self.channel.basic_consume(name.into(), "timesweep".into(), options, FieldTable::default());
+        taken.await.map_err(|error| {
+            if broker::is_refused(&error) {
+                return self.somebody_else("one of them").because(&error);
+            }
+            self.place.failed(&format!("listen to `{name}`"), &error)
+        })
+    }
+
+    fn somebody_else(&self, how_many: &str) -> Problem {
+        Problem::refused(format!(
+            "somebody else takes messages from `{}` on {} ({how_many}), and each of us would miss some",
+            self.line.queue.name, self.place
+        ))
+        .hint("stop the other consumer (an orchestrator, another timesweep), or leave this queue to it")
+    }
+
+    /// What is there already goes into one transaction; nobody waits for more.
+    fn gather(&self, first: Delivery, consumer: &mut Consumer) -> Vec<Delivery> {
+        let mut batch = vec![first];
+        while batch.len() < usize::from(self.line.taker.at_once()) {
+            // An error comes again where the batch is acknowledged.
+            let Some(Some(Ok(next))) = consumer.next().now_or_never() else { break };
+            batch.push(next);
+        }
+        batch
+    }
+
+    /// When it answers, all of the batch may be acknowledged.
+    pub(super) async fn take_in(&self, from: &str, batch: &[Delivery]) -> Result<()> {
+        let bodies: Vec<&[u8]> = batch.iter().map(|delivery| delivery.data.as_slice()).collect();
+        let again: Vec<bool> = batch.iter().map(|delivery| delivery.redelivered).collect();
+        let answers = self.line.taker.take_delivered(&bodies, &again).await?;
+        let unreadable: Vec<_> =
+            batch.iter().zip(answers).filter_map(|(delivery, why)| why.map(|why| (delivery, why))).collect();
+        self.keep_dead_letters(from, &unreadable).await?;
+        self.line.counters.batch_done(batch.len() - unreadable.len(), unreadable.len());
+        Ok(())
+    }
+
+    async fn keep_dead_letters(&self, from: &str, unreadable: &[(&Delivery, &'static str)]) -> Result<()> {
+        if unreadable.is_empty() {
+            return Ok(());
+        }
+        let queue = self.line.queue.dead_letters;
+        for (_, reason) in unreadable {
+            tracing::warn!(queue = from, "a message goes to `{queue}`: {reason}");
+        }
+        DeadLetters { channel: &self.channel, place: &self.place, queue, from }.keep(unreadable).await
+    }
+}
+
+/// As every client declares it.
+pub async fn declare_clients_exchange(channel: &Channel) -> lapin::Result<()> {
+    let plain = ExchangeDeclareOptions::default();
+    channel
+        .exchange_declare(CLIENTS_EXCHANGE.into(), ExchangeKind::Direct, plain, FieldTable::default())
+        .await
+}

@@ -1,0 +1,106 @@
+use super::*;
+use crate::config::{OmotesSettings, StoreKind};
+use secrecy::ExposeSecret;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+struct Given(BTreeMap<&'static str, &'static str>);
+
+impl SecretSource for Given {
+    fn variable(&self, name: &str) -> std::result::Result<SecretString, String> {
+        self.0.get(name).map(|value| (*value).into()).ok_or_else(|| "is not set".into())
+    }
+
+    fn file(&self, _path: &Path) -> std::result::Result<SecretString, String> {
+        Err("no files here".into())
+    }
+}
+
+fn read(given: &[(&'static str, &'static str)]) -> Result<Config> {
+    let given = Given(given.iter().copied().collect());
+    config_of(&|name| given.0.get(name).map(|value| (*value).to_owned()), &Defaulted(&given))
+}
+
+fn omotes(config: Config) -> OmotesSettings {
+    config.omotes.expect("the settings")
+}
+
+#[test]
+fn without_a_variable_everything_is_where_omotes_has_it() {
+    let config = read(&[]).expect("a configuration");
+    let store = config.store(None).expect("one store").clone();
+    assert_eq!(
+        (store.kind, store.never.as_slice()),
+        (StoreKind::InfluxDb, ["_internal".to_owned(), "omotes_timeseries".into()].as_slice())
+    );
+    assert_eq!(store.connection.url.expose_secret(), "http://localhost:8096");
+    let registry = config.registry.clone().expect("a registry");
+    assert_eq!(registry.url.expose_secret(), "postgres://localhost:5432/public");
+    let settings = omotes(config);
+    assert_eq!(settings.clients.url.expose_secret(), "amqp://omotes@localhost:5672/omotes");
+    assert_eq!(settings.clients.password.as_ref().expect("a password").expose_secret(), "guest");
+    assert!(settings.workflows.is_absolute() && settings.workflows.ends_with("config/workflow_config.json"));
+    assert_eq!((settings.start_buffer, settings.rerun), (Duration::from_mins(1), Duration::from_secs(30)));
+}
+
+#[test]
+fn every_variable_counts() {
+    let config = read(&[
+        ("SDK_RABBITMQ_HOSTNAME", "rabbit"),
+        ("SDK_RABBITMQ_USERNAME", "a/b@c"),
+        ("SDK_RABBITMQ_PASSWORD", "p@ss/word"),
+        ("CELERY_RABBITMQ_VIRTUALHOST", "omotes_celery"),
+        ("TASK_RABBITMQ_HOSTNAME", "::1"),
+        ("TASK_RABBITMQ_PORT", "5673"),
+        ("POSTGRESQL_USERNAME", "root"),
+        ("POSTGRESQL_PASSWORD", "geheim"),
+        ("INFLUXDB_USERNAME", "writer"),
+        ("INFLUXDB_PASSWORD", "geheim"),
+        ("INFLUXDB_DATABASE", "a \"quoted\" one"),
+        ("TASK_RESULT_QUEUE_NAME", "r"),
+        ("TIMEOUT_JOB_MANAGER_START_BUFFER_SEC", "0"),
+        ("DELIVERY_LIMIT_THRESHOLD_PER_JOB", "3"),
+        ("WORKFLOW_CONFIG_PATH", "/w.json"),
+        ("TIMESWEEP_LISTEN", "127.0.0.1:0"),
+    ])
+    .expect("a configuration");
+    assert_eq!(config.stores[0].never[1], "a \"quoted\" one");
+    assert_eq!(config.stores[0].influx.user.as_deref(), Some("writer"));
+    assert_eq!(config.serve.listen.port(), 0);
+    let registry = config.registry.clone().expect("a registry");
+    assert_eq!(registry.url.expose_secret(), "postgres://root@localhost:5432/public");
+    assert!(registry.password.is_some());
+    let settings = omotes(config);
+    assert_eq!(settings.clients.url.expose_secret(), "amqp://a%2Fb%40c@rabbit:5672/omotes");
+    assert_eq!(settings.clients.password.as_ref().expect("a password").expose_secret(), "p@ss/word");
+    assert_eq!(settings.clients.set_in, "SDK_RABBITMQ_…");
+    assert_eq!(settings.workers.url.expose_secret(), "amqp://omotes@[::1]:5673/omotes");
+    assert_eq!(settings.tasks.url.expose_secret(), "amqp://omotes@localhost:5672/omotes_celery");
+    assert_eq!((settings.results.as_str(), settings.delivery_limit), ("r", 3));
+    assert_eq!(settings.start_buffer, Duration::ZERO);
+}
+
+#[test]
+fn what_is_wrong_is_told_with_its_variable() {
+    for (name, value, said) in [
+        ("SDK_RABBITMQ_PORT", "x", "SDK_RABBITMQ_PORT in the environment is no whole number"),
+        ("POSTGRESQL_PORT", "70000", "POSTGRESQL_PORT in the environment is no port"),
+        ("INFLUXDB_HOST", "http://influx", "INFLUXDB_HOST in the environment is no name of a host"),
+        (
+            "INFLUXDB_USERNAME",
+            "writer",
+            "INFLUXDB_USERNAME, INFLUXDB_PASSWORD in the environment: [stores.results] has a `user` and no `password`",
+        ),
+        (
+            "DELIVERY_LIMIT_THRESHOLD_PER_JOB",
+            "0",
+            "DELIVERY_LIMIT_THRESHOLD_PER_JOB in the environment: `delivery_limit` of [omotes]: 0 is too small",
+        ),
+        ("TIMEOUT_JOB_HANDLER_RERUN_SEC", "0", "TIMEOUT_JOB_HANDLER_RERUN_SEC in the environment: `rerun`"),
+        ("TIMESWEEP_LISTEN", "0.0.0.0:80", "TIMESWEEP_LISTEN in the environment: [serve] would listen on"),
+        ("TASK_RESULT_QUEUE_NAME", "timesweep_dead_letters", "TASK_RESULT_QUEUE_NAME, "),
+    ] {
+        let problem = read(&[(name, value)]).expect_err(name);
+        assert!(problem.sentence.starts_with(said), "{name}: {problem}");
+    }
+}

@@ -1,0 +1,163 @@
+//! Whoever sends the letters of the outbox: one process at a time, over one connection to the clients' broker
+//! and one to Celery's.
+//!
+//! Invariants: letters of one job leave in their order, a letter is forgotten only after the broker confirmed it,
+//! and whatever breaks gives up the lead, so that the next sender (we, or another replica) settles what is open.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::letter::{Content, Letter};
+use super::outbox::Outbox;
+use super::workflows::Workflows;
+use crate::amqp::LineCounters;
+use crate::amqp::line::pauses;
+use crate::config::BrokerSettings;
+use crate::problem::{Kind, Problem, Result};
+
+pub mod link;
+mod round;
+mod too_large;
+
+use self::link::Link;
+use self::round::Round;
+
+/// How many letters are on their way at once.
+const AT_ONCE: u16 = 500;
+/// How often a replica that does not send asks whether it shall. Each asking is a session of the database.
+const STANDING_BY: Duration = Duration::from_secs(1);
+
+pub struct Publisher<'a> {
+    pub outbox: Outbox,
+    pub places: Places<'a>,
+    pub workflows: &'a Workflows,
+    /// `recorded` are letters that left, `dead_letters` those that no broker takes.
+    pub counters: &'a LineCounters,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Places<'a> {
+    /// Where clients are.
+    pub clients: &'a BrokerSettings,
+    /// Where tasks are given to workers.
+    pub tasks: &'a BrokerSettings,
+    /// Where workers report, and the queue for results there.
+    pub events: (&'a BrokerSettings, &'a str),
+}
+
+impl Publisher<'_> {
+    /// Until it is told to end, or a setting shows that it can never work.
+    pub async fn run(mut self, cancel: &CancellationToken) -> Result<()> {
+        let mut pauses_left = pauses();
+        loop {
+            let mut has_sent = false;
+            let ended = self.session(cancel, &mut has_sent).await;
+            self.outbox.give_up_lead().await;
+            self.counters.ended();
+            let Err(problem) = ended else { return Ok(()) };
+            if problem.kind == Kind::Usage {
+                return Err(problem);
+            }
+            if has_sent {
+                pauses_left = pauses();
+            }
+            let pause = pauses_left.next().unwrap_or_default();
+            self.tell(&problem, pause);
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    fn tell(&self, problem: &Problem, pause: Duration) {
+        let why = problem.to_string();
+        if self.counters.trouble().as_ref() == Some(&why) {
+            tracing::debug!("letters still cannot be sent, again in {pause:.1?}");
+        } else {
+            tracing::warn!("sending letters broke off, again in {pause:.1?}: {problem}");
+        }
+        self.counters.interrupted(&why);
+    }
+
+    /// As long as both connections and the lead last.
+    async fn session(&mut self, cancel: &CancellationToken, has_sent: &mut bool) -> Result<()> {
+        let connecting = async {
+            let clients = Link::to_clients(self.places.clients).await?;
+            Ok::<_, Problem>((clients, Link::to_tasks(self.places.tasks, self.workflows).await?))
+        };
+        let (clients, tasks) = tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            connected = connecting => connected?,
+        };
+        let mut links = Links { clients, tasks };
+        self.counters.begun();
+        let ended = self.keep_sending(&mut links, cancel, has_sent).await;
+        links.clients.say_goodbye().await;
+        links.tasks.say_goodbye().await;
+        ended
+    }
+
+    async fn keep_sending(
+        &mut self,
+        links: &mut Links,
+        cancel: &CancellationToken,
+        has_sent: &mut bool,
+    ) -> Result<()> {
+        while !cancel.is_cancelled() {
+            links.clients.verify()?;
+            links.tasks.verify()?;
+            if !self.outbox.take_lead().await? {
+                rest(cancel, tokio::time::sleep(STANDING_BY)).await;
+                continue;
+            }
+            let letters = self.outbox.next(AT_ONCE).await?;
+            if letters.is_empty() {
+                rest(cancel, self.outbox.wait()).await;
+                continue;
+            }
+            self.send(letters, links).await?;
+            *has_sent = true;
+        }
+        Ok(())
+    }
+
+    /// What was confirmed is forgotten, also where something else then failed.
+    async fn send(&mut self, letters: Vec<(i64, Letter)>, links: &mut Links) -> Result<()> {
+        let letters = self.still_standing(letters).await?;
+        let mut round = Round::new(links, self.places);
+        let ended = round.send(&letters).await;
+        let (sent, refused) = (round.sent, round.refused);
+        if !sent.is_empty() {
+            self.outbox.sent(&sent).await?;
+            self.counters.batch_done(sent.len() - refused, refused);
+        }
+        ended
+    }
+
+    /// A deletion may have taken a task away since we read it.
+    async fn still_standing(&mut self, letters: Vec<(i64, Letter)>) -> Result<Vec<(i64, Letter)>> {
+        let is_task = |letter: &Letter| matches!(letter.content, Content::Task { .. });
+        let tasks: Vec<i64> =
+            letters.iter().filter(|(_, letter)| is_task(letter)).map(|(id, _)| *id).collect();
+        if tasks.is_empty() {
+            return Ok(letters);
+        }
+        let standing = self.outbox.attempted(&tasks).await?;
+        Ok(letters.into_iter().filter(|(id, letter)| !is_task(letter) || standing.contains(id)).collect())
+    }
+}
+
+/// Both ways out.
+pub(super) struct Links {
+    pub clients: Link,
+    pub tasks: Link,
+}
+
+async fn rest(cancel: &CancellationToken, until: impl Future<Output = ()>) {
+    tokio::select! {
+        () = cancel.cancelled() => {}
+        () = until => {}
+    }
+}

@@ -1,0 +1,194 @@
+//! One connection that letters leave over, with everything declared that they need.
+//!
+//! Invariant: what is declared is declared exactly as clients and Celery declare it, and every message is
+//! confirmed or an error.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ExchangeKind, PublisherConfirm};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::amqp::broker::{self, Place};
+use crate::amqp::line::{CLIENTS_EXCHANGE, declare_clients_exchange};
+use crate::config::BrokerSettings;
+use crate::omotes::celery;
+use crate::omotes::workflows::Workflows;
+use crate::problem::{Problem, Result};
+
+/// A broker that is short of memory or space confirms nothing; it gets no more from us meanwhile.
+const CONFIRMING: Duration = Duration::from_secs(30);
+
+pub struct Link {
+    connection: Connection,
+    channel: Channel,
+    pub place: Place,
+    /// Workflows whose queues are there.
+    declared: BTreeSet<String>,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Confirmed {
+    /// It lies in a queue.
+    Taken,
+    /// There is no queue for it.
+    Unrouted,
+}
+
+impl Link {
+    pub async fn to_clients(settings: &BrokerSettings) -> Result<Self> {
+        let link = Self::open(settings).await?;
+        let declared = declare_clients_exchange(&link.channel).await;
+        declared.map_err(|error| link.failed("declare the exchange of the clients", &error))?;
+        Ok(link)
+    }
+
+    pub async fn to_tasks(settings: &BrokerSettings, workflows: &Workflows) -> Result<Self> {
+        let mut link = Self::open(settings).await?;
+        let (name, kind) = (celery::CONTROL_EXCHANGE.into(), ExchangeKind::Fanout);
+        let plain = ExchangeDeclareOptions::default();
+        let declared = link.channel.exchange_declare(name, kind, plain, FieldTable::default()).await;
+        declared.map_err(|error| link.failed("declare the exchange of Celery's orders", &error))?;
+        for workflow in workflows.names() {
+            link.declare_workflow(workflow).await?;
+        }
+        Ok(link)
+    }
+
+    pub async fn open(settings: &BrokerSettings) -> Result<Self> {
+        let (connection, place) = broker::connect(settings).await?;
+        let channel = channel_of(&connection, &place).await?;
+        Ok(Self { connection, channel, place, declared: BTreeSet::new() })
+    }
+
+    /// After a message that the broker did not want: it has closed the channel.
+    pub async fn reopen(&mut self) -> Result<()> {
+        self.channel = channel_of(&self.connection, &self.place).await?;
+        Ok(())
+    }
+
+    pub fn failed(&self, doing: &str, error: &lapin::Error) -> Problem {
+        self.place.failed(doing, error)
+    }
+
+    /// A connection that is gone is seen before somebody waits for an answer.
+    pub fn verify(&self) -> Result<()> {
+        if self.connection.status().connected() && self.channel.status().connected() {
+            return Ok(());
+        }
+        Err(Problem::unreachable(format!("the broker {} has ended the connection", self.place)))
+    }
+
+    pub async fn say_goodbye(self) {
+        broker::say_goodbye(self.connection).await;
+    }
+
+    /// Queue, exchange and binding of one name, as a worker makes them.
+    pub async fn declare_workflow(&mut self, workflow: &str) -> Result<()> {
+        if self.declared.contains(workflow) {
+            return Ok(());
+        }
+        let doing = format!("declare the queue of the workflow `{workflow}`");
+        self.declare_three(workflow).await.map_err(|error| self.failed(&doing, &error))?;
+        self.declared.insert(workflow.to_owned());
+        Ok(())
+    }
+
+    async fn declare_three(&self, name: &str) -> lapin::Result<()> {
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        self.channel.queue_declare(name.into(), durable, celery::queue_arguments()).await?;
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let none = FieldTable::default;
+        self.channel.exchange_declare(name.into(), ExchangeKind::Direct, durable, none()).await?;
+        self.channel
+            .queue_bind(name.into(), name.into(), name.into(), QueueBindOptions::default(), none())
+            .await
+    }
+
+    /// To whoever listens to a key of the clients' exchange.
+    pub async fn to_key(&self, key: &str, body: &[u8]) -> lapin::Result<PublisherConfirm> {
+        self.publish(CLIENTS_EXCHANGE, key, true, body, plain()).await
+    }
+
+    /// Into a queue.
+    pub async fn to_queue(
+        &self,
+        queue: &str,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> lapin::Result<PublisherConfirm> {
+        self.publish("", queue, true, body, properties).await
+    }
+
+    /// To every worker there is, if any.
+    pub async fn to_all_workers(
+        &self,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> lapin::Result<PublisherConfirm> {
+        self.publish(celery::CONTROL_EXCHANGE, "", false, body, properties).await
+    }
+
+    async fn publish(
+        &self,
+        exchange: &str,
+        key: &str,
+        mandatory: bool,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> lapin::Result<PublisherConfirm> {
+        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+        self.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await
+    }
+
+    pub async fn confirmed(&self, confirm: PublisherConfirm) -> Result<Confirmed> {
+        match self.confirmed_or_error(confirm).await? {
+            Ok(confirmed) => Ok(confirmed),
+            Err(error) => Err(self.failed("publish a message", &error)),
+        }
+    }
+
+    /// The inner error is the broker's.
+    pub async fn confirmed_or_error(&self, confirm: PublisherConfirm) -> Result<lapin::Result<Confirmed>> {
+        let Ok(answer) = timeout(CONFIRMING, confirm).await else {
+            return Err(Problem::unreachable(format!(
+                "the broker {} confirms nothing any more: it may be short of memory or space",
+                self.place
+            )));
+        };
+        match answer {
+            Ok(confirmation) if !confirmation.is_ack() => {
+                Err(Problem::unreachable(format!("the broker {} refused a message", self.place)))
+            }
+            Ok(confirmation) => Ok(Ok(match confirmation.take_message() {
+                Some(_) => Confirmed::Unrouted,
+                None => Confirmed::Taken,
+            })),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}
+
+async fn channel_of(connection: &Connection, place: &Place) -> Result<Channel> {
+    let opened = async {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
+    };
+    opened.await.map_err(|error| place.failed("open a channel", &error))
+}
+
+/// As the platform's own programs write the properties of a message.
+pub fn plain() -> BasicProperties {
+    BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_priority(0)
+        .with_message_id(Uuid::now_v7().simple().to_string().into())
+        .with_headers(FieldTable::default())
+}

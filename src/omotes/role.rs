@@ -1,0 +1,166 @@
+//! Everything that an orchestrator does, put together: five queues that are listened to, letters that leave, and
+//! what time itself brings about.
+//!
+//! Invariant: it ends when it is told to, or because a setting can never work; whatever else breaks is taken up
+//! again where it broke, and nothing else stops meanwhile.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::announcer::Announcer;
+use super::outbox::Outbox;
+use super::publisher::{Places, Publisher};
+use super::takers::{Deletions, Submissions, TaskProgress, TaskResults};
+use super::workflows::Workflows;
+use super::{Orchestrator, Rules, tables, with_jobs};
+use crate::amqp::LineCounters;
+use crate::amqp::line::{Line, Queue, Taken};
+use crate::amqp::taker::Taker;
+use crate::config::{OmotesSettings, RegistrySettings};
+use crate::problem::Result;
+use crate::registry::Registry;
+use crate::registry::beside::Neighbour;
+use crate::wake::Wake;
+
+const SUBMISSIONS: &str = "job_submissions";
+const DELETIONS: &str = "job_deletions";
+/// What it was called when it did no more than cancel.
+const OLD_DELETIONS: &str = "job_cancellations";
+/// Ours: the platform's own orchestrator has one for itself alone, which replicas could not share.
+const REQUESTS: &str = "timesweep_workflow_requests";
+const REQUEST_KEY: &str = "request_available_workflows";
+
+/// What each part has done.
+#[derive(Debug, Default)]
+pub struct RoleCounters {
+    pub submissions: LineCounters,
+    pub deletions: LineCounters,
+    pub progress: LineCounters,
+    pub results: LineCounters,
+    pub requests: LineCounters,
+    pub letters: LineCounters,
+}
+
+impl RoleCounters {
+    pub fn parts(&self) -> [(&'static str, &LineCounters); 6] {
+        [
+            ("submissions", &self.submissions),
+            ("deletions", &self.deletions),
+            ("progress", &self.progress),
+            ("results", &self.results),
+            ("requests", &self.requests),
+            ("letters", &self.letters),
+        ]
+    }
+}
+
+pub struct Role {
+    settings: OmotesSettings,
+    /// Of the database that holds the jobs.
+    registry: RegistrySettings,
+    workflows: Workflows,
+    orchestrator: Arc<Orchestrator>,
+    pub counters: RoleCounters,
+}
+
+impl Role {
+    /// Reads the workflows, and makes the tables of jobs where they are missing. `registry` is the one of these
+    /// settings.
+    pub async fn open(
+        settings: OmotesSettings,
+        registry_settings: RegistrySettings,
+        registry: Arc<dyn Registry>,
+        wake: Wake,
+    ) -> Result<Self> {
+        let workflows = Workflows::read(&settings.workflows)?;
+        tables::prepare(&Neighbour::of(&registry_settings)?).await?;
+        let rules = Rules {
+            workflows: workflows.names().map(str::to_owned).collect(),
+            delivery_limit: settings.delivery_limit.into(),
+            retention: settings.job_retention,
+            start_buffer: settings.start_buffer,
+            rerun: settings.rerun,
+        };
+        let orchestrator = Arc::new(Orchestrator::open(&registry_settings, registry, rules, wake)?);
+        let counters = RoleCounters::default();
+        Ok(Self { settings, registry: registry_settings, workflows, orchestrator, counters })
+    }
+
+    /// For whoever deletes jobs through a registry: it cancels them as well.
+    pub fn registry(&self) -> Arc<dyn Registry> {
+        with_jobs(Arc::clone(&self.orchestrator))
+    }
+
+    pub async fn take(&self, cancel: &CancellationToken) -> Result<()> {
+        // One part that can never work ends the others, after what they have in hand.
+        let all = cancel.child_token();
+        let letters = async {
+            let ended = match self.publisher() {
+                Ok(publisher) => publisher.run(&all).await,
+                Err(problem) => Err(problem),
+            };
+            all.cancel();
+            ended
+        };
+        let (listened, sent, ()) =
+            tokio::join!(self.listen(&all), letters, self.orchestrator.tidy_for_ever(&all));
+        listened.and(sent)
+    }
+
+    fn publisher(&self) -> Result<Publisher<'_>> {
+        let settings = &self.settings;
+        Ok(Publisher {
+            outbox: Outbox::open(&self.registry)?,
+            places: Places {
+                clients: &settings.clients,
+                tasks: &settings.tasks,
+                events: (&settings.workers, &settings.results),
+            },
+            workflows: &self.workflows,
+            counters: &self.counters.letters,
+        })
+    }
+
+    async fn listen(&self, cancel: &CancellationToken) -> Result<()> {
+        let (settings, counters) = (&self.settings, &self.counters);
+        let of_jobs = || Arc::clone(&self.orchestrator);
+        let (submissions, deletions) = (Submissions(of_jobs()), Deletions(of_jobs()));
+        let (progress, results) = (TaskProgress(of_jobs()), TaskResults(of_jobs()));
+        let announcer = Announcer::new(&settings.clients, &self.workflows);
+        let by_clients = |taker, name, key, counters| {
+            let queue = Queue { bound_to: Some(key), ..self.queue(name) };
+            Line { taker, broker: &settings.clients, queue, counters }
+        };
+        let by_workers = |taker, name, counters| Line {
+            taker,
+            broker: &settings.workers,
+            queue: self.queue(name),
+            counters,
+        };
+        let mut deletions = by_clients(&deletions as &dyn Taker, DELETIONS, DELETIONS, &counters.deletions);
+        deletions.queue.old_name = Some(OLD_DELETIONS);
+        let submissions = by_clients(&submissions, SUBMISSIONS, SUBMISSIONS, &counters.submissions);
+        let requests = by_clients(&announcer, REQUESTS, REQUEST_KEY, &counters.requests);
+        let progress = by_workers(&progress as &dyn Taker, &settings.progress, &counters.progress);
+        let results = by_workers(&results, &settings.results, &counters.results);
+        let (submissions, deletions, requests, progress, results) = tokio::join!(
+            submissions.listen(cancel),
+            deletions.listen(cancel),
+            requests.listen(cancel),
+            progress.listen(cancel),
+            results.listen(cancel)
+        );
+        submissions.and(deletions).and(requests).and(progress).and(results)
+    }
+
+    fn queue<'a>(&'a self, name: &'a str) -> Queue<'a> {
+        Queue {
+            name,
+            dead_letters: &self.settings.dead_letters,
+            bound_to: None,
+            old_name: None,
+            taken: Taken::Together { clients: &self.settings.clients },
+        }
+    }
+}
