@@ -78,6 +78,9 @@ async fn opened(
 ) -> Result<OpenedOwned> {
     let state_path = common.state.clone().unwrap_or_else(|| config.state.path.clone());
     let (place, owned) = (store::place(store)?, store::open_owned(store)?);
+    if let (Some(_), Some(place)) = (&config.omotes, &config.registry) {
+        Role::prepare(place).await?;
+    }
     let (mut registry, wake) = (registry_of(&config, &state_path).await?, Wake::default());
     let role = open_role(&config, &registry, &wake).await?;
     if let Some(role) = &role {

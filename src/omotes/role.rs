@@ -65,8 +65,13 @@ pub struct Role {
 }
 
 impl Role {
-    /// Reads the workflows, and makes the tables of jobs where they are missing. `registry` is the one of these
-    /// settings.
+    /// Makes the tables of jobs where they are missing, or says whose they are: before the registry is opened, which
+    /// makes tables as well.
+    pub async fn prepare(registry_settings: &RegistrySettings) -> Result<()> {
+        tables::prepare(&Neighbour::of(registry_settings)?).await
+    }
+
+    /// Reads the workflows. `registry` is the one of these settings.
     pub async fn open(
         settings: OmotesSettings,
         registry_settings: RegistrySettings,
@@ -74,7 +79,6 @@ impl Role {
         wake: Wake,
     ) -> Result<Self> {
         let workflows = Workflows::read(&settings.workflows)?;
-        tables::prepare(&Neighbour::of(&registry_settings)?).await?;
         let rules = Rules {
             workflows: workflows.names().map(str::to_owned).collect(),
             delivery_limit: settings.delivery_limit.into(),
