@@ -98,7 +98,7 @@ impl World {
             Box::new(TaskResults(replica(&mut self.rng))),
         ];
         // All of them at the same moment, and the sender as well.
-        let (_, _, _, _, letters) = tokio::join!(
+        let ((), (), (), (), letters) = tokio::join!(
             take(&*takers[0], &drawn[0]),
             take(&*takers[1], &drawn[1]),
             take(&*takers[2], &drawn[2]),
