@@ -138,7 +138,7 @@ pub fn derived(ledger: &Ledger) -> Vec<PlainRow> {
     let of_datasets = ledger
         .rows
         .iter()
-        .map(|(name, row)| (Some(name.0.clone()), row.job.map(text), row.mark.as_ref().map(|mark| mark.at)));
+        .map(|(name, row)| (Some(name.0.to_string()), row.job.map(text), row.mark.as_ref().map(|mark| mark.at)));
     let tombstones = ledger.tombstones.iter().map(|(job, at)| (None, Some(text(*job)), Some(*at)));
     let mut rows: Vec<PlainRow> = of_datasets.chain(tombstones).collect();
     rows.sort();
