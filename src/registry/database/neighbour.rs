@@ -44,10 +44,7 @@ impl Neighbour {
         jobs: impl Iterator<Item = JobId>,
     ) -> sqlx::Result<BTreeSet<JobId>> {
         let rows = sqlx::query(POSTGRES.deleted_of).bind(ids(jobs)).fetch_all(connection).await?;
-        let id = |row: &sqlx::postgres::PgRow| {
-            let text: String = row.try_get(0)?;
-            text.parse().map(JobId).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-        };
+        let id = |row: &sqlx::postgres::PgRow| row.try_get(0).map(JobId);
         rows.iter().map(id).collect()
     }
 
