@@ -162,8 +162,7 @@ async fn what_nobody_can_read_is_kept_on_every_queue_and_jobs_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_data_of_a_deleted_job_goes_and_that_of_a_successful_one_stays() {
     let mut place = Installation::new().await;
-    place.more =
-        vec![("JOB_RETENTION_SEC", "2".into()), ("TIMESWEEP_ALLOW_SHORT_GRACE", "1".into())];
+    place.more = vec![("JOB_RETENTION_SEC", "2".into()), ("TIMESWEEP_ALLOW_SHORT_GRACE", "1".into())];
     let serving = place.serve().await;
     let _worker = place.worker("first", &["echo"]).await;
     let mut client = place.client().await;
