@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::Executor;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Executor, Row};
 
 use super::connection::Columns;
 use super::load::ids;
