@@ -306,3 +306,32 @@ async fn a_task_that_no_broker_takes_fails_its_job_and_keeps_nobody_waiting() {
     assert_eq!(sending.counters.dead_letters(), 1);
     sending.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_lies_there_already_is_not_sent_again() {
+    let post = Post::new().await;
+    let (told, waiting) = (job(), job());
+    // A sender before us sent the first one, and was killed before it could forget that.
+    let (_connection, channel) = post.clients.channel().await;
+    let (exchange, plain) = ("omotes_exchange", ExchangeDeclareOptions::default());
+    let declared =
+        channel.exchange_declare(exchange.into(), ExchangeKind::Direct, plain, FieldTable::default());
+    declared.await.expect("the same exchange");
+    let queue = |job: JobId| format!("jobs.{}.result", job.0);
+    post.clients.publish(&queue(told), &[b"r".to_vec()]).await;
+    post.clients.publish(&queue(waiting), &[]).await;
+    for job in [told, waiting] {
+        let (name, options) = (queue(job), QueueBindOptions::default());
+        let name = name.as_str();
+        let bound =
+            channel.queue_bind(name.into(), exchange.into(), name.into(), options, FieldTable::default());
+        bound.await.expect("bound");
+    }
+    let result = |job| Letter { job, content: Content::Result(b"r".to_vec()) };
+    post.write(&[result(told), result(waiting)]).await;
+    let sending = post.sending();
+    post.is_empty().await;
+    assert_eq!(post.clients.waiting(&queue(told)).await, 1);
+    assert_eq!(post.clients.waiting(&queue(waiting)).await, 1);
+    sending.end().await;
+}
