@@ -115,13 +115,13 @@ impl Post {
 
     /// A client that listens to one key of a job.
     async fn client(&self, job: JobId, what: &str) -> Hearing {
-        let (_connection, channel) = self.clients.channel().await;
+        let (connection, channel) = self.clients.channel().await;
         let (exchange, plain) = ("omotes_exchange", ExchangeDeclareOptions::default());
         let declared =
             channel.exchange_declare(exchange.into(), ExchangeKind::Direct, plain, FieldTable::default());
         declared.await.expect("the same exchange");
         let key = format!("jobs.{}.{what}", job.0);
-        Hearing::of(_connection, channel, &key, Some(exchange), FieldTable::default()).await
+        Hearing::of(connection, channel, &key, Some(exchange), FieldTable::default()).await
     }
 
     async fn worker(&self, workflow: &str) -> Hearing {
@@ -255,8 +255,8 @@ async fn a_task_without_its_queue_is_sent_again_when_the_queue_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_broker_is_away_letters_wait_and_another_process_may_lead() {
     let mut post = Post::new().await;
-    let [host, port, user, password] = post.clients.parts();
-    let proxy = TcpProxy::before(&format!("{host}:{port}")).await;
+    let [server, port, user, password] = post.clients.parts();
+    let proxy = TcpProxy::before(&format!("{server}:{port}")).await;
     post.clients_url = format!("amqp://{user}:{password}@{}/{}", proxy.address, post.clients.vhost);
     let job = job();
     let mut client = post.client(job, "progress").await;
