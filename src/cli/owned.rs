@@ -78,11 +78,12 @@ async fn opened(
 ) -> Result<OpenedOwned> {
     let state_path = common.state.clone().unwrap_or_else(|| config.state.path.clone());
     let (place, owned) = (store::place(store)?, store::open_owned(store)?);
-    let (mut registry, wake) = (registry_of(&config, &state_path).await?, Wake::default());
-    let role = open_role(&config, &registry, &wake).await?;
-    if let Some(role) = &role {
-        registry = role.registry();
-    }
+    let wake = Wake::default();
+    let role = open_role(&config, &wake).await?;
+    let registry = match &role {
+        Some(role) => role.registry(),
+        None => registry_of(&config, &state_path).await?,
+    };
     Ok(OpenedOwned {
         store: owned,
         registry,
@@ -105,10 +106,11 @@ async fn opened(
     })
 }
 
-async fn open_role(config: &Config, registry: &Arc<dyn Registry>, wake: &Wake) -> Result<Option<Arc<Role>>> {
-    let Some((settings, place)) = config.omotes.clone().zip(config.registry.clone()) else { return Ok(None) };
-    let role = Role::open(settings, place, Arc::clone(registry), wake.clone()).await?;
-    Ok(Some(Arc::new(role)))
+async fn open_role(config: &Config, wake: &Wake) -> Result<Option<Arc<Role>>> {
+    let Some((settings, registry)) = config.omotes.clone().zip(config.registry.clone()) else {
+        return Ok(None);
+    };
+    Ok(Some(Arc::new(Role::open(settings, registry, wake.clone()).await?)))
 }
 
 /// Without a place of its own the registry is a file beside the state: for one host, without a server.

@@ -77,13 +77,14 @@ fn start_log(form: LogForm, in_omotes: bool) -> Result<()> {
     started.map_err(|error| Problem::unreachable("the log cannot be started").cause(error.to_string()))
 }
 
-/// In the words of OMOTES' own programs.
+/// From the words of OMOTES' own programs. The broker's client shouts about every message that nobody waits for;
+/// what matters of it we say ourselves.
 fn level_of(theirs: Option<&str>) -> &'static str {
     match theirs {
-        Some("DEBUG") => "info,timesweep=debug",
-        Some("WARNING") => "warn",
-        Some("ERROR" | "CRITICAL") => "error",
-        _ => "info",
+        Some("DEBUG") => "info,timesweep=debug,lapin=off",
+        Some("WARNING") => "warn,lapin=off",
+        Some("ERROR" | "CRITICAL") => "error,lapin=off",
+        _ => "info,lapin=off",
     }
 }
 

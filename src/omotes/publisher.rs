@@ -105,6 +105,8 @@ impl Publisher<'_> {
         cancel: &CancellationToken,
         has_sent: &mut bool,
     ) -> Result<()> {
+        // What whoever led before us may have sent already is among the very first letters.
+        let mut is_first = true;
         while !cancel.is_cancelled() {
             links.clients.verify()?;
             links.tasks.verify()?;
@@ -113,20 +115,26 @@ impl Publisher<'_> {
                 continue;
             }
             let letters = self.outbox.next(AT_ONCE).await?;
+            let is_doubtful = std::mem::take(&mut is_first);
             if letters.is_empty() {
                 rest(cancel, self.outbox.wait()).await;
                 continue;
             }
-            self.send(letters, links).await?;
+            self.send(letters, links, is_doubtful).await?;
             *has_sent = true;
         }
         Ok(())
     }
 
     /// What was confirmed is forgotten, also where something else then failed.
-    async fn send(&mut self, letters: Vec<(i64, Letter)>, links: &mut Links) -> Result<()> {
+    async fn send(
+        &mut self,
+        letters: Vec<(i64, Letter)>,
+        links: &mut Links,
+        is_doubtful: bool,
+    ) -> Result<()> {
         let letters = self.still_standing(letters).await?;
-        let mut round = Round::new(links, self.places);
+        let mut round = Round::new(links, self.places, is_doubtful);
         let ended = round.send(&letters).await;
         let (sent, refused) = (round.sent, round.refused);
         if !sent.is_empty() {

@@ -19,8 +19,8 @@ use crate::amqp::line::{Line, Queue, Taken};
 use crate::amqp::taker::Taker;
 use crate::config::{OmotesSettings, RegistrySettings};
 use crate::problem::Result;
-use crate::registry::Registry;
 use crate::registry::beside::Neighbour;
+use crate::registry::{self, Registry};
 use crate::wake::Wake;
 
 const SUBMISSIONS: &str = "job_submissions";
@@ -65,16 +65,16 @@ pub struct Role {
 }
 
 impl Role {
-    /// Reads the workflows, and makes the tables of jobs where they are missing. `registry` is the one of these
-    /// settings.
+    /// Reads the workflows, makes the tables of jobs where they are missing, and opens the registry beside them:
+    /// in this order, because tables that are no installation of OMOTES are refused before anything is made.
     pub async fn open(
         settings: OmotesSettings,
         registry_settings: RegistrySettings,
-        registry: Arc<dyn Registry>,
         wake: Wake,
     ) -> Result<Self> {
         let workflows = Workflows::read(&settings.workflows)?;
         tables::prepare(&Neighbour::of(&registry_settings)?).await?;
+        let registry = registry::open(&registry_settings).await?;
         let rules = Rules {
             workflows: workflows.names().map(str::to_owned).collect(),
             delivery_limit: settings.delivery_limit.into(),

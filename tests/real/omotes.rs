@@ -1,5 +1,8 @@
 //! In the place of the orchestrator: real brokers, the real client, real Celery workers.
 
+mod installation;
 mod letters;
 mod lines;
+mod replicas;
+mod whole;
 mod workflows;

@@ -2,12 +2,12 @@
 //! the data, a real PostgreSQL as registry, a real RabbitMQ, and the public Python client.
 
 mod crash;
-mod ground;
+pub mod ground;
 mod messages;
 mod place;
 mod replicas;
 mod rest;
-mod serving;
+pub mod serving;
 mod stories;
 mod trouble;
 mod with_others;

@@ -72,7 +72,8 @@ impl Session<'_> {
             self.bind(key).await.map_err(|error| self.place.failed("bind the queue", &error))?;
         }
         let prepared = async {
-            self.channel.basic_qos(self.line.taker.at_once(), BasicQosOptions::default()).await?;
+            // The next batch comes while this one is committed.
+            self.channel.basic_qos(self.line.taker.at_once() * 2, BasicQosOptions::default()).await?;
             self.channel.confirm_select(ConfirmSelectOptions::default()).await
         };
         prepared.await.map_err(|error| self.place.failed("prepare a channel", &error))

@@ -116,6 +116,21 @@ impl Link {
         self.publish(CLIENTS_EXCHANGE, key, true, body, plain()).await
     }
 
+    /// Something lies in this queue already.
+    pub async fn has_something_in(&self, queue: &str) -> Result<bool> {
+        // The broker closes a channel over a queue that is not there.
+        let channel = channel_of(&self.connection, &self.place).await?;
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
+            Ok(queue) => {
+                let _ = channel.close(200, "looked".into()).await;
+                Ok(queue.message_count() > 0)
+            }
+            Err(error) if broker::is_missing(&error) => Ok(false),
+            Err(error) => Err(self.failed(&format!("look at the queue `{queue}`"), &error)),
+        }
+    }
+
     /// Into a queue.
     pub async fn to_queue(
         &self,

@@ -35,6 +35,8 @@ pub(super) fn way_of(letter: &Letter) -> Way {
 pub(super) struct Round<'a> {
     links: &'a mut Links,
     places: Places<'a>,
+    /// Somebody else may have sent these before.
+    is_doubtful: bool,
     on_the_way: Vec<OnTheWay>,
     ways: HashMap<JobId, Way>,
     /// Confirmed, or never to be sent.
@@ -57,18 +59,34 @@ impl<'a> Round<'a> {
 
     pub(super) async fn send(&mut self, letters: &[(i64, Letter)]) -> Result<()> {
         for (id, letter) in letters {
-            let sent = if size(letter) > LARGE {
-                self.send_alone(*id, letter).await
-            } else {
-                self.send_with_others(*id, letter).await
-            };
-            if let Err(problem) = sent {
+            if let Err(problem) = self.send_one(*id, letter).await {
                 // What was confirmed meanwhile need not go twice.
                 let _ = self.confirm().await;
                 return Err(problem);
             }
         }
         self.confirm().await
+    }
+
+    async fn send_one(&mut self, id: i64, letter: &Letter) -> Result<()> {
+        if self.is_doubtful && self.has_arrived(letter).await? {
+            self.sent.push(id);
+            return Ok(());
+        }
+        if size(letter) > LARGE {
+            self.send_alone(id, letter).await
+        } else {
+            self.send_with_others(id, letter).await
+        }
+    }
+
+    /// A client takes one result and removes its queue, which ends all of its listening where a second one lies
+    /// there.
+    async fn has_arrived(&self, letter: &Letter) -> Result<bool> {
+        match letter.content {
+            Content::Result(_) => self.links.clients.has_something_in(&key(letter, "result")).await,
+            _ => Ok(false),
+        }
     }
 
     async fn send_with_others(&mut self, id: i64, letter: &Letter) -> Result<()> {
@@ -166,8 +184,12 @@ fn size(letter: &Letter) -> usize {
     }
 }
 
+/// The key of a client's queue, and its name.
+fn key(letter: &Letter, what: &str) -> String {
+    format!("jobs.{}.{what}", letter.job.0)
+}
+
 async fn hand_over(link: &Link, letter: &Letter) -> lapin::Result<PublisherConfirm> {
-    let key = |what: &str| format!("jobs.{}.{what}", letter.job.0);
     match &letter.content {
         Content::Task { celery_id, workflow, priority, body } => {
             let properties = celery::task(letter.job, *celery_id, workflow, *priority, "timesweep");
@@ -177,9 +199,9 @@ async fn hand_over(link: &Link, letter: &Letter) -> lapin::Result<PublisherConfi
             let (properties, body) = celery::revoke(*celery_id, now());
             link.to_all_workers(&body, properties).await
         }
-        Content::Status(body) => link.to_key(&key("status"), body).await,
-        Content::Progress(body) => link.to_key(&key("progress"), body).await,
-        Content::Result(body) => link.to_key(&key("result"), body).await,
+        Content::Status(body) => link.to_key(&key(letter, "status"), body).await,
+        Content::Progress(body) => link.to_key(&key(letter, "progress"), body).await,
+        Content::Result(body) => link.to_key(&key(letter, "result"), body).await,
     }
 }
 

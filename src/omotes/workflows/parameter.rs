@@ -67,8 +67,10 @@ fn read_type(object: &Object<'_>, kind: &str) -> Result<Option<ParameterType>, F
         }),
         _ => return Ok(None),
     };
-    // A slip in a name would be a limit that does not hold.
-    let unknown = object.keys().find(|key| !COMMON.contains(key) && !own.contains(key));
+    // A slip in a name would be a limit that does not hold. (The platform's own library looks for it as well,
+    // except in a duration.)
+    let is_unknown = |key: &&str| kind != "duration" && !COMMON.contains(key) && !own.contains(key);
+    let unknown = object.keys().find(is_unknown);
     match unknown {
         Some(key) => Err(format!(": nobody knows `{key}` of a parameter of type `{kind}`")),
         None => Ok(Some(parameter)),

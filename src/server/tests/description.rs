@@ -13,7 +13,7 @@ const ADDRESSES: [(&str, &[&str]); 10] = [
     ("/api/v1/marks/{id}/cancel", &["post"]),
     ("/api/v1/runs", &["get"]),
     ("/health", &["get"]),
-    ("/job/{job_id}", &["delete"]),
+    ("/job/{job_id}", &["delete", "get"]),
     ("/job/{job_id}/delete", &["post"]),
     ("/openapi.json", &["get"]),
 ];

@@ -11,10 +11,13 @@ import time
 import uuid
 from datetime import timedelta
 
-from omotes_sdk.config import RabbitMQConfig
-from omotes_sdk.job import Job
-from omotes_sdk.omotes_interface import OmotesInterface
-from omotes_sdk.workflow_type import WorkflowType
+# The library logs to the standard output, in the middle of other lines.
+told, sys.stdout = sys.stdout, sys.stderr
+
+from omotes_sdk.config import RabbitMQConfig  # noqa: E402
+from omotes_sdk.job import Job  # noqa: E402
+from omotes_sdk.omotes_interface import OmotesInterface  # noqa: E402
+from omotes_sdk.workflow_type import WorkflowType  # noqa: E402
 
 ESDL = (
     "<?xml version='1.0' encoding='UTF-8'?>\n"
@@ -26,7 +29,7 @@ lock = threading.Lock()
 
 def tell(**what):
     with lock:
-        print(json.dumps({"at": time.time(), **what}), flush=True)
+        print(json.dumps({"at": time.time(), **what}), file=told, flush=True)
 
 
 def finished(job, result):

@@ -6,6 +6,8 @@ use std::time::Duration;
 use timesweep::amqp::taker::Taker;
 use timesweep::omotes::letter::Content;
 use timesweep::omotes::takers::{Submissions, TaskProgress};
+use timesweep::retention::ownership::event::Event;
+use timesweep::retention::ownership::{JobId, OwnedName};
 use uuid::Uuid;
 
 use super::place::{
@@ -186,6 +188,30 @@ async fn a_deletion_cancels_whatever_the_job_does() {
     }
 }
 
+/// What REST and the command line do.
+#[tokio::test]
+async fn a_deletion_through_the_registry_cancels_the_job_as_well() {
+    let mut place = Place::new().await;
+    let (job, unknown) = (Uuid::now_v7(), Uuid::now_v7());
+    let task = place.at_work(job).await;
+    place.progress(start(job, task)).await;
+    assert_eq!(all_said(&place.sent().await), ["status RUNNING"]);
+    let registry = timesweep::omotes::with_jobs(Arc::clone(place.first()));
+    let [job_id, unknown_id] = [job, unknown].map(JobId);
+    assert_eq!(registry.job_status(job_id).await.expect("a status").as_deref(), Some("RUNNING"));
+    let now = registry.now().await.expect("the clock");
+    let dataset = OwnedName("other".into());
+    let events = [Event::Deleted(unknown_id), Event::Hold { dataset, until: None }, Event::Deleted(job_id)];
+    let known: Vec<bool> =
+        registry.record(&events, now).await.expect("recorded").iter().map(|met| met.known).collect();
+    assert_eq!(known, [false, false, true]);
+    assert_eq!(all_said(&place.sent().await), ["revoke", CANCELLED[0], CANCELLED[1]]);
+    assert!(place.is_empty().await);
+    assert_eq!(registry.job_status(job_id).await.expect("a status"), None);
+    let ledger = registry.ledger().await.expect("the ledger");
+    assert!(ledger.deleted_jobs.contains_key(&job_id) && ledger.holds.len() == 1);
+}
+
 #[tokio::test]
 async fn a_job_that_was_deleted_before_its_submission_never_begins() {
     let mut place = Place::new().await;
@@ -253,7 +279,7 @@ async fn jobs_out_of_time_are_deleted_and_stale_rows_go_without_ending_their_job
     assert_eq!(all_said(&place.sent().await), ["task", "revoke", CANCELLED[0], CANCELLED[1]]);
     assert_eq!(place.registration(late).await, Some((None, true)));
     let ledger = place.registry.ledger().await.expect("the ledger");
-    let ended = |job: Uuid| ledger.jobs[&timesweep::retention::ownership::JobId(job)].ended.is_some();
+    let ended = |job: Uuid| ledger.jobs[&JobId(job)].ended.is_some();
     assert!(ended(late) && !ended(stale));
 }
 
