@@ -27,19 +27,14 @@ pub struct StandIn {
 struct Answers {
     names: Bytes,
     shards: Bytes,
-    samples: Bytes,
     started: Timestamp,
 }
 
 impl StandIn {
     pub async fn start(databases: usize) -> Outcome<Self> {
         let started = Timestamp::now() - jiff::SignedDuration::from_hours(24);
-        let answers = Arc::new(Answers {
-            names: names(databases).into(),
-            shards: shards(databases).into(),
-            samples: samples(databases, started).into(),
-            started,
-        });
+        let answers =
+            Arc::new(Answers { names: names(databases).into(), shards: shards(databases).into(), started });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().route("/query", post(answer)).with_state(answers);
@@ -57,9 +52,7 @@ impl Drop for StandIn {
 /// The form is in the body, its spaces written as `+`.
 async fn answer(State(answers): State<Arc<Answers>>, question: String) -> Response {
     let asked = |what: &str| question.contains(what);
-    let parts = if asked("SELECT+max") {
-        vec![answers.samples.clone(), last(1)]
-    } else if asked("SHOW+STATS") {
+    let parts = if asked("SHOW+STATS") {
         vec![answers.names.clone(), answers.shards.clone(), answers.system(), last(3)]
     } else if asked("SHOW+DATABASES%3B") {
         vec![answers.names.clone(), last(1)]
@@ -101,20 +94,6 @@ fn shards(databases: usize) -> String {
         let _ = write!(
             text,
             r#"{comma}{{"name":"shard","tags":{{"database":"{name}","engine":"tsm1","id":"{id}","path":"/var/lib/influxdb/data/{name}/autogen/{id}","retentionPolicy":"autogen","walPath":"/var/lib/influxdb/wal/{name}/autogen/{id}"}},"columns":["diskBytes","fieldsCreate","seriesCreate","writeBytes","writePointsDropped","writePointsErr","writePointsOk","writeReq","writeReqErr","writeReqOk"],"values":[[1048576,12,40,0,0,0,8760,12,0,12]]}}"#
-        );
-    }
-    text + "]}"
-}
-
-/// Everything was written long ago.
-fn samples(databases: usize, started: Timestamp) -> String {
-    let at = started.as_microsecond() + 3_600_000_000;
-    let mut text = String::from(r#"{"results":[{"statement_id":0,"series":["#);
-    for number in 0..databases {
-        let (name, comma, id) = (dataset(number), if number > 0 { "," } else { "" }, number + 2);
-        let _ = write!(
-            text,
-            r#"{comma}{{"name":"shard","tags":{{"database":"{name}","id":"{id}"}},"columns":["time","max"],"values":[[{at},12]]}}"#
         );
     }
     text + "]}"

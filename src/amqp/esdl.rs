@@ -38,7 +38,7 @@ fn name_of_root(namespace: &ResolveResult<'_>, root: &BytesStart<'_>) -> Option<
     let name = id.normalized_value(XmlVersion::Implicit1_0).ok()?;
     // What a database cannot store would be delivered for ever.
     let could_be_a_name = !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(char::is_control);
-    could_be_a_name.then(|| OwnedName(name.into_owned()))
+    could_be_a_name.then(|| OwnedName(name.into()))
 }
 
 #[cfg(test)]
@@ -50,7 +50,7 @@ mod tests {
     const ID: &str = "1b7c8a5e-6c1e-4cb1-b9f5-3b1f0c6d8f10";
 
     fn name(esdl: &str) -> Option<String> {
-        dataset_of(esdl).map(|name| name.0)
+        dataset_of(esdl).map(|name| name.0.to_string())
     }
 
     fn root(attributes: &str) -> String {

@@ -58,7 +58,7 @@ async fn add(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)> {
     let now = opened.registry.now().await?;
     let met = opened.registry.record(&[Event::Deleted(job)], now).await?;
     let met = met.into_iter().next().unwrap_or_default();
-    let let_go: Vec<&str> = met.let_go.iter().map(|name| name.0.as_str()).collect();
+    let let_go: Vec<&str> = met.let_go.iter().map(|name| &*name.0).collect();
     let json = json!({ "job": job.0, "known": met.known, "let_go": let_go });
     Ok((deleted(job, &met), json))
 }
@@ -175,7 +175,7 @@ async fn cancel_job(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)>
     let datasets: Vec<OwnedName> =
         marked(&ledger, 0).map(|mark| mark.dataset).filter(|dataset| claimed(dataset)).cloned().collect();
     let hold_until = cancel(opened, &datasets, Some(job)).await?;
-    let names: Vec<&str> = datasets.iter().map(|dataset| dataset.0.as_str()).collect();
+    let names: Vec<&str> = datasets.iter().map(|dataset| &*dataset.0).collect();
     let has_claims = ledger.claims.by(job).next().is_some();
     let text = match datasets.len() {
         0 if has_claims => {

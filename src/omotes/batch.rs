@@ -24,6 +24,7 @@ use crate::retention::ownership::event::Event;
 const ATTEMPTS: usize = 5;
 
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
+     SET LOCAL plan_cache_mode = 'force_custom_plan'; \
      SET LOCAL idle_in_transaction_session_timeout = '2min'";
 
 pub(super) struct Batch<'a> {

@@ -29,8 +29,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 const TAKE_LEAD: &str = "SELECT pg_catalog.pg_try_advisory_lock(1953066341, 1936027236)";
 
 /// Where the sender's host is gone without a word, the server finds out within a minute, and another one leads.
-const STAY_AWAKE: &str =
-    "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+/// And no plan outlives the moment for which it was made: the outbox is empty at first.
+const PREPARE: &str = "SET plan_cache_mode = force_custom_plan; \
+     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
 /// The first letters, together no larger than a few of the largest.
 const NEXT: &str = "SELECT id, job::text, kind, celery_id::text, workflow, priority, body FROM ( \
@@ -147,7 +148,7 @@ impl Outbox {
 }
 
 async fn lead(session: &mut PgConnection) -> sqlx::Result<bool> {
-    session.execute(sqlx::raw_sql(STAY_AWAKE)).await?;
+    session.execute(sqlx::raw_sql(PREPARE)).await?;
     session.fetch_one(sqlx::raw_sql(TAKE_LEAD)).await?.try_get(0)
 }
 

@@ -5,6 +5,7 @@
 //! Invariant: no event drops anything; it can only let go, and `check` decides later, from state alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -27,9 +28,10 @@ mod tests;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub Uuid);
 
-/// What a job owns: an InfluxDB database or a schema, by its name in the store.
+/// What a job owns: an InfluxDB database or a schema, by its name in the store. A copy shares its text: a check
+/// of 100,000 datasets has each name in a dozen places.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OwnedName(pub String);
+pub struct OwnedName(pub Arc<str>);
 
 /// All that is remembered. Instants are microseconds since 1970 UTC.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,7 +80,7 @@ pub struct SeenDataset {
     /// The last write that the store has shown, or the look that found a change.
     pub last_change: Option<i64>,
     /// What the store said of its writes at the last look (`sighting.rs`).
-    pub change_token: Option<String>,
+    pub change_token: Option<Arc<str>>,
     /// The first of the complete checks in a row that did not find it.
     pub absent_since: Option<i64>,
 }

@@ -63,14 +63,14 @@ pub(super) async fn list_datasets(
     let seen = ledger.datasets.keys().chain(ledger.rows.keys());
     let names: BTreeSet<&OwnedName> =
         seen.chain(ledger.claims.iter().map(|(name, _)| name)).chain(ledger.holds.keys()).collect();
-    let List { items, next } = page.of(names.into_iter(), |name| name.0.as_str())?;
+    let List { items, next } = page.of(names.into_iter(), |name| &*name.0)?;
     Ok(Json(List { items: items.into_iter().map(|name| view(&ledger, name, now)).collect(), next }))
 }
 
 fn view(ledger: &Ledger, name: &OwnedName, now: i64) -> DatasetView {
     let (row, seen) = (ledger.rows.get(name), ledger.datasets.get(name));
     DatasetView {
-        name: name.0.clone(),
+        name: name.0.to_string(),
         state: state_of(ledger, name),
         owners: ledger.owners(name).into_iter().map(|job| job.0).collect(),
         marked_at: row.and_then(|row| row.mark.as_ref()).map(|mark| instant(mark.at)),

@@ -36,7 +36,7 @@ pub(super) struct NewHold {
 }
 
 fn view(dataset: &OwnedName, until: Option<i64>) -> HoldView {
-    HoldView { dataset: dataset.0.clone(), until: until.map(instant) }
+    HoldView { dataset: dataset.0.to_string(), until: until.map(instant) }
 }
 
 /// Holds in force, by the name of their dataset.
@@ -112,7 +112,7 @@ fn name(text: String) -> Result<OwnedName, Trouble> {
     if text.is_empty() || text.len() > LONGEST_NAME || text.contains(char::is_control) {
         return Err(Trouble::bad_request("the name of a dataset has 1 to 255 letters on one line"));
     }
-    Ok(OwnedName(text))
+    Ok(OwnedName(text.into()))
 }
 
 fn end(text: &str) -> Result<i64, Trouble> {

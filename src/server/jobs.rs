@@ -68,7 +68,7 @@ fn view(ledger: &Ledger, job: JobId, status: Option<String>) -> Option<JobView> 
     let seen = ledger.jobs.get(&job);
     let deleted_at = ledger.deleted_jobs.get(&job);
     let marked_at = |name: &OwnedName| ledger.rows.get(name)?.mark.as_ref().map(|mark| instant(mark.at));
-    let of_job = |name: &OwnedName| DatasetOfJob { name: name.0.clone(), marked_at: marked_at(name) };
+    let of_job = |name: &OwnedName| DatasetOfJob { name: name.0.to_string(), marked_at: marked_at(name) };
     let datasets: Vec<DatasetOfJob> = ledger.claims.by(job).map(of_job).collect();
     let is_known = status.is_some() || seen.is_some() || deleted_at.is_some() || !datasets.is_empty();
     is_known.then(|| JobView {

@@ -76,7 +76,7 @@ pub(super) async fn list_marks(
 
 fn dataset_mark(ledger: &Ledger, name: &OwnedName, mark: &Mark) -> MarkView {
     MarkView {
-        id: name.0.clone(),
+        id: name.0.to_string(),
         kind: kind_of(ledger, name),
         marked_at: instant(mark.at),
         seen: mark.seen.is_some(),
@@ -116,7 +116,7 @@ pub(super) async fn cancel_mark(
     Path(id): Path<String>,
 ) -> Result<Json<MarkCancelled>, Trouble> {
     let (ledger, now) = app.ledger().await?;
-    let dataset = OwnedName(id.clone());
+    let dataset = OwnedName(id.as_str().into());
     if let Some(row) = ledger.rows.get(&dataset) {
         if row.mark.is_none() {
             return Err(Trouble::new(StatusCode::CONFLICT, "this dataset is not marked"));

@@ -92,7 +92,7 @@ impl State {
 
     /// The last times that runs went for a dataset, newest first.
     pub async fn history_of_dataset(&self, store: &str, dataset: &OwnedName) -> Result<Vec<DatasetHistory>> {
-        let statement = sqlx::query(HISTORY).bind(store.to_owned()).bind(dataset.0.clone());
+        let statement = sqlx::query(HISTORY).bind(store.to_owned()).bind(dataset.0.to_string());
         self.file.read(statement, history).await
     }
 }
@@ -112,7 +112,7 @@ fn as_json(intent: &DatasetIntent) -> Value {
 fn dataset_intent(row: &SqliteRow) -> sqlx::Result<DatasetIntent> {
     let job: Option<Uuid> = row::optional_uuid(row, "job")?;
     Ok(DatasetIntent {
-        dataset: OwnedName(row.try_get("dataset_name")?),
+        dataset: OwnedName(row.try_get::<&str, _>("dataset_name")?.into()),
         job: job.map(JobId),
         marked_at: row.try_get("marked_at")?,
         last_change: row.try_get("last_change")?,

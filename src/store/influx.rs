@@ -47,6 +47,6 @@ impl InfluxDb {
     }
 
     fn may_touch(&self, name: &OwnedName) -> bool {
-        name.0 != INTERNAL && !self.never.contains(&name.0)
+        *name.0 != *INTERNAL && !self.never.iter().any(|never| **never == *name.0)
     }
 }

@@ -3,6 +3,8 @@
 //! Which of them may go is decided elsewhere. Invariant: a list is complete or an error, never a part;
 //! a drop answers "gone" only after the store was asked again and did not list it.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::problem::Result;
@@ -19,7 +21,7 @@ pub struct ListedDataset {
     pub last_change: Option<i64>,
     /// Of a store that keeps no times: the same as long as nobody can have written, whoever asks. What the
     /// store forgets (a restart, a reset of its counters) makes it another one.
-    pub change_token: Option<String>,
+    pub change_token: Option<Arc<str>>,
     /// Where the store can tell.
     pub bytes: Option<u64>,
 }

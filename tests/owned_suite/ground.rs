@@ -42,7 +42,7 @@ pub trait Ground: Send + Sync {
 
 /// A name of this test.
 pub fn named(ground: &dyn Ground, rest: &str) -> OwnedName {
-    OwnedName(format!("{}{rest}", ground.prefix()))
+    OwnedName(format!("{}{rest}", ground.prefix()).into())
 }
 
 /// What the store lists of this test's datasets, sorted.

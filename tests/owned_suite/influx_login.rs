@@ -40,7 +40,7 @@ async fn only_an_admin_gets_a_list_and_no_error_tells_the_password() {
     }
     let store = open(&server.url, &right).expect("a store");
     let names: Vec<String> =
-        store.list().await.expect("a list").into_iter().map(|listed| listed.name.0).collect();
+        store.list().await.expect("a list").into_iter().map(|listed| listed.name.0.to_string()).collect();
     assert_eq!(names, ["a", "b"]);
     store.drop_dataset(&OwnedName("a".into())).await.expect("dropped");
 }

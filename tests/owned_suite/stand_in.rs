@@ -87,7 +87,7 @@ impl StandIn {
 
     async fn names(&self) -> Result<Vec<String>, String> {
         let list = self.store.list().await.map_err(|problem| problem.to_string())?;
-        Ok(list.into_iter().map(|dataset| dataset.name.0).collect())
+        Ok(list.into_iter().map(|dataset| dataset.name.0.to_string()).collect())
     }
 
     async fn drop_a(&self) -> Result<(), DropTrouble> {

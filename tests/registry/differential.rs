@@ -110,7 +110,7 @@ impl Both {
     /// With an instant, a token, both or neither.
     fn sighting(&mut self, name: OwnedName) -> Sighting {
         let at = self.now - self.random.i64(0..40 * HOUR);
-        let token = self.random.choice(["0:1", "0:2", "1:1 '\"{}$1"]).map(str::to_owned);
+        let token = self.random.choice(["0:1", "0:2", "1:1 '\"{}$1"]).map(Arc::from);
         let last_change = self.random.bool().then_some(at);
         Sighting { name, last_change, change_token: token.filter(|_| self.random.u8(..4) > 0) }
     }
@@ -123,7 +123,7 @@ impl Both {
     async fn check(&mut self) {
         let inventory = self.inventory();
         self.told(format!("check {inventory:?}"));
-        let adopts = |name: &OwnedName| name.0 != "b";
+        let adopts = |name: &OwnedName| *name.0 != *"b";
         let settings = Settings { accept_empty: self.random.bool(), longest_job: 30 * HOUR, ..SETTINGS };
         let checked = self.database.check(&inventory, &settings, &adopts, self.now).await.expect("check");
         let model = self.memory.check(&inventory, &settings, &adopts, self.now).await.expect("check");

@@ -41,7 +41,7 @@ async fn add(common: &Common, opened: &OpenedOwned, args: &AddArgs) -> Result<u8
     output::print(
         common.output,
         || format!("{} is held until {until}\n", printable(&name.0)),
-        &json!({ "dataset": name.0, "until": expires_at }),
+        &json!({ "dataset": *name.0, "until": expires_at }),
     )?;
     Ok(exit::DONE)
 }
@@ -55,7 +55,7 @@ async fn note(opened: &OpenedOwned, name: &OwnedName, args: &AddArgs, expires_at
     let hold = NewHold {
         store: opened.settings.store.clone(),
         identity: identity(&opened.store.identity().await?),
-        dataset: RelationName::new("", name.0.clone()),
+        dataset: RelationName::new("", name.0.to_string()),
         chunk: None,
         author: args.author.clone(),
         reason: args.reason.clone(),
@@ -99,7 +99,7 @@ async fn notes(opened: &OpenedOwned) -> Result<BTreeMap<OwnedName, HoldRecord>> 
     let is_here = |hold: &HoldRecord| hold.store == opened.settings.store && hold.identity == here;
     holds.retain(|hold| is_here(hold) && hold.removed_at.is_none());
     // The newest word counts.
-    Ok(holds.into_iter().map(|hold| (OwnedName(hold.hold.dataset.name.clone()), hold)).collect())
+    Ok(holds.into_iter().map(|hold| (OwnedName(hold.hold.dataset.name.as_str().into()), hold)).collect())
 }
 
 fn said(note: Option<&HoldRecord>) -> (&str, &str) {
@@ -112,7 +112,7 @@ fn end(until: Option<i64>) -> String {
 
 fn as_json(name: &OwnedName, until: Option<i64>, note: Option<&HoldRecord>) -> Value {
     let (author, reason) = said(note);
-    json!({ "dataset": name.0, "until": until, "author": author, "reason": reason })
+    json!({ "dataset": *name.0, "until": until, "author": author, "reason": reason })
 }
 
 async fn remove(common: &Common, opened: &OpenedOwned, target: &str) -> Result<u8> {
@@ -129,6 +129,6 @@ async fn remove(common: &Common, opened: &OpenedOwned, target: &str) -> Result<u
         state.close().await?;
     }
     let text = || format!("{} is not held any more\n", printable(&name.0));
-    output::print(common.output, text, &json!({ "removed": name.0 }))?;
+    output::print(common.output, text, &json!({ "removed": *name.0 }))?;
     Ok(exit::DONE)
 }

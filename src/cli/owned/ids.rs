@@ -23,5 +23,5 @@ pub fn dataset(text: &str) -> Result<OwnedName> {
         return Err(Problem::usage(format!("{} is no name of a dataset", shortened(text)))
             .hint("`timesweep plan --all` lists every one"));
     }
-    Ok(OwnedName(text.to_owned()))
+    Ok(OwnedName(text.into()))
 }

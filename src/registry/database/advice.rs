@@ -56,7 +56,7 @@ fn counted(names: &[&OwnedName]) -> String {
 }
 
 fn shown(names: &[&OwnedName]) -> String {
-    let first: Vec<&str> = names.iter().take(SHOWN).map(|name| name.0.as_str()).collect();
+    let first: Vec<&str> = names.iter().take(SHOWN).map(|name| &*name.0).collect();
     let rest = names.len().saturating_sub(SHOWN);
     let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
     first.join(", ") + &more

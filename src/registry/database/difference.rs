@@ -4,13 +4,18 @@
 //! tombstone. Invariant: a change names the content that it was decided on, and a tombstone whose job
 //! reported its dataset becomes the row of that dataset.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use uuid::Uuid;
 
+pub(super) use rows::Rows;
+use rows::{Dataset, DeletedJob, Expected, Hold, Insert, Job, Kept, NewClaim, Unread, Update};
+
 use super::load::{KeptRow, Loaded, UNREAD};
-use crate::retention::ownership::{JobId, Ledger, OwnedName, Row};
+use crate::retention::ownership::{JobId, Ledger, OwnedName, Row, SeenJob};
 
 /// JSON rows for the statements of the same names.
 #[derive(Debug, Default)]
@@ -33,49 +38,6 @@ pub(super) struct Changes {
     /// Tombstones: gone is as good as removed.
     pub tombstones_removed: Rows,
     pub checked_at: Option<i64>,
-}
-
-/// Rows for one statement, already as text: as values, 100,000 of them would take ten times the memory.
-#[derive(Debug, Default)]
-pub(super) struct Rows(pub Vec<Batch>);
-
-/// One call of a statement.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub list: String,
-    pub rows: u64,
-}
-
-const ROWS_IN_A_BATCH: u64 = 10_000;
-
-impl Rows {
-    #[expect(clippy::needless_pass_by_value, reason = "every caller builds the row for this call")]
-    fn push(&mut self, row: Value) {
-        match self.0.last_mut().filter(|batch| batch.rows < ROWS_IN_A_BATCH) {
-            Some(batch) => {
-                batch.list.pop();
-                batch.list.push(',');
-                batch.list.push_str(&row.to_string());
-                batch.list.push(']');
-                batch.rows += 1;
-            }
-            None => self.0.push(Batch { list: format!("[{row}]"), rows: 1 }),
-        }
-    }
-}
-
-impl Extend<Value> for Rows {
-    fn extend<T: IntoIterator<Item = Value>>(&mut self, rows: T) {
-        rows.into_iter().for_each(|row| self.push(row));
-    }
-}
-
-impl FromIterator<Value> for Rows {
-    fn from_iter<T: IntoIterator<Item = Value>>(given: T) -> Self {
-        let mut rows = Self::default();
-        rows.extend(given);
-        rows
-    }
 }
 
 /// What stands in `esdl_time_series_info`.
@@ -101,28 +63,30 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
     for (job, at) in &after.deleted_jobs {
         let adopted = loaded.adopted.contains(job);
         if before.deleted_jobs.get(job) != Some(at) || loaded.confirmed.contains(job) {
-            changes.deleted.push(json!({"job": job.0, "at": at, "adopted": adopted}));
+            changes.deleted.push(DeletedJob { job: job.0, at: *at, adopted });
         }
     }
-    changes.undeleted = gone(&before.deleted_jobs, &after.deleted_jobs, |job| json!(job.0));
-    changes.jobs = new(
-        &before.jobs,
-        &after.jobs,
-        |job, seen| json!({"job": job.0, "first_seen": seen.first_seen, "age_from": seen.age_from, "ended": seen.ended}),
-    );
-    changes.datasets = new(&before.datasets, &after.datasets, |name, seen| {
-        json!({"dataset": name.0, "first_seen": seen.first_seen, "last_change": seen.last_change,
-               "change_token": seen.change_token, "absent_since": seen.absent_since})
+    changes.undeleted = gone(&before.deleted_jobs, &after.deleted_jobs, |job| job.0);
+    changes.jobs = new(&before.jobs, &after.jobs, |job, seen| {
+        let SeenJob { first_seen, age_from, ended } = *seen;
+        Job { job: job.0, first_seen, age_from, ended }
     });
-    changes.datasets_gone = gone(&before.datasets, &after.datasets, |name| json!(name.0));
+    changes.datasets = new(&before.datasets, &after.datasets, |name, seen| Dataset {
+        dataset: &name.0,
+        first_seen: seen.first_seen,
+        last_change: seen.last_change,
+        change_token: seen.change_token.as_deref(),
+        absent_since: seen.absent_since,
+    });
+    changes.datasets_gone = gone(&before.datasets, &after.datasets, |name| &*name.0);
     changes.holds = holds(loaded);
-    changes.holds_gone = gone(&before.holds, &after.holds, |name| json!(name.0));
-    changes.unread = new(
-        &before.unread,
-        &after.unread,
-        |job, result| json!({"job": job.0, "since": result.since, "at": result.at}),
-    );
-    changes.unread_gone = gone(&before.unread, &after.unread, |job| json!(job.0));
+    changes.holds_gone = gone(&before.holds, &after.holds, |name| &*name.0);
+    changes.unread = new(&before.unread, &after.unread, |job, result| Unread {
+        job: job.0,
+        since: result.since,
+        at: result.at,
+    });
+    changes.unread_gone = gone(&before.unread, &after.unread, |job| job.0);
 }
 
 /// A hold that was there may only have got another reason.
@@ -134,29 +98,33 @@ fn holds(loaded: &Loaded) -> Rows {
     new(&with_reason(&loaded.before), &with_reason(&loaded.ledger), |name, (until, is_unread)| {
         let recorded = || loaded.reasons.get(name).map(String::as_str).filter(|reason| *reason != UNREAD);
         let reason = if *is_unread { Some(UNREAD) } else { until.is_none().then(recorded).flatten() };
-        json!({"dataset": name.0, "until": until, "reason": reason})
+        Hold { dataset: &name.0, until: *until, reason }
     })
 }
 
-fn new<K: Ord, V: PartialEq>(
+fn new<'a, K: Ord, V: PartialEq, T: Serialize>(
     before: &BTreeMap<K, V>,
-    after: &BTreeMap<K, V>,
-    row: impl Fn(&K, &V) -> Value,
+    after: &'a BTreeMap<K, V>,
+    row: impl Fn(&'a K, &'a V) -> T,
 ) -> Rows {
     let changed = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
     changed.map(|(key, value)| row(key, value)).collect()
 }
 
-fn gone<K: Ord, V>(before: &BTreeMap<K, V>, after: &BTreeMap<K, V>, row: impl Fn(&K) -> Value) -> Rows {
+fn gone<'a, K: Ord, V, T: Serialize>(
+    before: &'a BTreeMap<K, V>,
+    after: &BTreeMap<K, V>,
+    row: impl Fn(&'a K) -> T,
+) -> Rows {
     before.keys().filter(|key| !after.contains_key(*key)).map(row).collect()
 }
 
 fn new_claims(loaded: &Loaded) -> Rows {
     let (before, after) = (&loaded.before.claims, &loaded.ledger.claims);
-    let of = |name: &OwnedName| {
+    let of = |name| {
         let known = before.of(name);
-        let new = after.of(name).iter().filter(|claim| !known.contains(claim));
-        new.map(|claim| json!({"dataset": name.0, "job": claim.job.0, "at": claim.at})).collect::<Vec<_>>()
+        let new = after.of(name).iter().filter(move |claim| !known.contains(claim));
+        new.map(move |claim| NewClaim { dataset: &name.0, job: claim.job.0, at: claim.at })
     };
     if loaded.whole {
         let names: BTreeSet<&OwnedName> =
@@ -192,13 +160,13 @@ fn rows(loaded: &Loaded, changes: &mut Changes) {
     let all = loaded.kept.keys().chain(overridden.keys().copied()).collect::<BTreeSet<_>>();
     for name in all.into_iter().filter(|name| !loaded.ledger.rows.contains_key(*name)) {
         if let Some(standing) = standing(name) {
-            changes.kept_gone.push(json!(standing.row_id));
+            changes.kept_gone.push(standing.row_id);
             changes.removed.push(standing.expected());
         }
     }
     forget_moved(loaded, &overridden, &moved, changes);
     changes.tombstones_removed.extend(free.values().map(Standing::expected));
-    changes.kept_gone.extend(free.values().map(|standing| json!(standing.row_id)));
+    changes.kept_gone.extend(free.values().map(|standing| standing.row_id));
     put_tombstones(loaded, &moved, changes);
 }
 
@@ -221,7 +189,7 @@ fn put_row(
         Some(_) => {}
     }
     if kept != Some(&now_kept) {
-        changes.kept.push(kept_json(&now_kept));
+        changes.kept.push(Kept::of(&now_kept));
     }
 }
 
@@ -236,12 +204,12 @@ fn forget_moved(
         let is_replaced = overridden.get(name).is_some_and(|standing| standing.row_id != kept.row_id);
         let is_elsewhere = !overridden.contains_key(name) && moved.contains(&kept.row_id);
         if loaded.vanished.contains(&kept.row_id) || is_replaced || is_elsewhere {
-            changes.kept_gone.push(json!(kept.row_id));
+            changes.kept_gone.push(kept.row_id);
         }
     }
     let is_gone = |row: &&KeptRow| loaded.vanished.contains(&row.row_id) || moved.contains(&row.row_id);
     let tombstones = loaded.tombstones.values().flatten().filter(is_gone);
-    changes.kept_gone.extend(tombstones.map(|row| json!(row.row_id)));
+    changes.kept_gone.extend(tombstones.map(|row| row.row_id));
 }
 
 /// Tombstones that are none any more, one for each job; others of the same job are removed.
@@ -258,7 +226,7 @@ fn free_tombstones(
         for row in rows.iter().filter(is_there) {
             if let Some(other) = free.insert(*job, Standing::of(row)) {
                 changes.tombstones_removed.push(other.expected());
-                changes.kept_gone.push(json!(other.row_id));
+                changes.kept_gone.push(other.row_id);
             }
         }
     }
@@ -285,7 +253,7 @@ fn put_tombstones(loaded: &Loaded, moved: &BTreeSet<Uuid>, changes: &mut Changes
         let FoundTombstone(job) = tombstone(their.row.dataset.as_ref(), their.row.job, their.row.marked_at);
         let Some(job) = job.filter(|job| loaded.ledger.tombstones.contains_key(job)) else { continue };
         covered.insert(job);
-        changes.kept.push(json!({"row_id": their.row_id, "job": job.0, "marked_at": their.row.marked_at}));
+        changes.kept.push(Kept::of_tombstone(their.row_id, job, their.row.marked_at));
     }
     for (job, at) in &loaded.ledger.tombstones {
         let is_there = |row: &KeptRow| !loaded.vanished.contains(&row.row_id) && !moved.contains(&row.row_id);
@@ -295,7 +263,7 @@ fn put_tombstones(loaded: &Loaded, moved: &BTreeSet<Uuid>, changes: &mut Changes
             let row_id = Uuid::now_v7();
             let wanted = Standing { row_id, dataset: None, job: Some(*job), marked_at: Some(*at) };
             changes.inserted.push(wanted.to_insert(loaded.now));
-            changes.kept.push(json!({"row_id": row_id, "job": job.0, "marked_at": at}));
+            changes.kept.push(Kept::of_tombstone(row_id, *job, Some(*at)));
         }
     }
 }
@@ -307,26 +275,25 @@ impl Standing {
     }
 
     fn name(&self) -> Option<&str> {
-        self.dataset.as_ref().map(|name| name.0.as_str())
+        self.dataset.as_ref().map(|name| &*name.0)
     }
 
     fn job(&self) -> Option<Uuid> {
         self.job.map(|job| job.0)
     }
 
-    fn to_insert(&self, now: i64) -> Value {
-        json!({"row_id": self.row_id, "dataset": self.name(), "now": now, "marked_at": self.marked_at,
-               "job": self.job()})
+    fn to_insert(&self, now: i64) -> Insert<'_> {
+        let (row_id, marked_at) = (self.row_id, self.marked_at);
+        Insert { row_id, dataset: self.name(), now, marked_at, job: self.job() }
     }
 
-    fn to_update(&self, old: &Self) -> Value {
-        json!({"row_id": self.row_id, "dataset": self.name(), "marked_at": self.marked_at, "job": self.job(),
-               "old_dataset": old.name(), "old_marked_at": old.marked_at, "old_job": old.job()})
+    fn to_update<'a>(&'a self, old: &'a Self) -> Update<'a> {
+        Update { dataset: self.name(), marked_at: self.marked_at, job: self.job(), old: old.expected() }
     }
 
-    fn expected(&self) -> Value {
-        json!({"row_id": self.row_id, "old_dataset": self.name(), "old_marked_at": self.marked_at,
-               "old_job": self.job()})
+    fn expected(&self) -> Expected<'_> {
+        let (row_id, old_marked_at) = (self.row_id, self.marked_at);
+        Expected { row_id, old_dataset: self.name(), old_marked_at, old_job: self.job() }
     }
 }
 
@@ -349,8 +316,20 @@ impl Loaded {
     }
 }
 
-fn kept_json(kept: &KeptRow) -> Value {
-    json!({"row_id": kept.row_id, "dataset": kept.dataset.as_ref().map(|name| &name.0),
-           "job": kept.job.map(|job| job.0), "marked_at": kept.marked_at,
-           "first_look": kept.first_look, "first_check": kept.first_check})
+impl<'a> Kept<'a> {
+    fn of(kept: &'a KeptRow) -> Self {
+        let KeptRow { row_id, dataset, job, marked_at, first_look, first_check } = kept;
+        Self {
+            row_id: *row_id,
+            dataset: dataset.as_ref().map(|name| &*name.0),
+            job: job.map(|job| job.0),
+            marked_at: *marked_at,
+            first_look: *first_look,
+            first_check: *first_check,
+        }
+    }
+
+    fn of_tombstone(row_id: Uuid, job: JobId, marked_at: Option<i64>) -> Self {
+        Self { row_id, dataset: None, job: Some(job.0), marked_at, first_look: None, first_check: None }
+    }
 }

@@ -44,7 +44,8 @@ impl DatabaseRegistry {
             return Ok(None);
         }
         let id = job.0.to_string();
-        let found = connection.read(statements.job_status, &[&id], |row| row.text(0)).await?;
+        let found =
+            connection.read(statements.job_status, &[&id], |row| Ok(row.text(0)?.map(str::to_owned))).await?;
         Ok(found.into_iter().flatten().next())
     }
 }

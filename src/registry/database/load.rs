@@ -20,7 +20,9 @@ use crate::retention::ownership::claims::Claims;
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 
-use read::{claim, deleted, hold, kept_row, last_check, seen_dataset, seen_job, their_row, unread};
+use read::{
+    Differing, claim, deleted, differing, hold, kept_row, last_check, seen_dataset, seen_job, unread,
+};
 pub(super) use read::{ids, live_job, some};
 
 /// The reason of a hold that an unreadable success set, by which it is known again.
@@ -160,9 +162,7 @@ async fn load_whole(
     statements: &'static Statements,
     loaded: &mut Loaded,
 ) -> sqlx::Result<()> {
-    loaded.changed = connection.read(statements.changed_by_others, &[], their_row).await?;
-    let vanished = connection.read(statements.vanished, &[], kept_row).await?;
-    loaded.vanished = vanished.iter().map(|row| row.row_id).collect();
+    compare(connection, statements, loaded).await?;
     loaded.take_kept(connection.read(statements.all_kept, &[], kept_row).await?);
     let claims = connection.read(statements.all_claims, &[], claim).await?;
     loaded.ledger.claims = claims.into_iter().collect();
@@ -172,6 +172,25 @@ async fn load_whole(
     loaded.ledger.datasets = datasets.into_iter().collect();
     loaded.take_holds(connection.read(statements.all_holds, &[], hold).await?);
     Ok(())
+}
+
+/// Finds what others changed; answers with the jobs whose tombstones are there no more.
+async fn compare(
+    connection: &mut Connection,
+    statements: &'static Statements,
+    loaded: &mut Loaded,
+) -> sqlx::Result<Vec<JobId>> {
+    let mut jobs = Vec::new();
+    for differing in connection.read(statements.differing, &[], differing).await? {
+        match differing {
+            Differing::Changed(their) => loaded.changed.push(their),
+            Differing::Vanished { row_id, tombstone_of } => {
+                loaded.vanished.insert(row_id);
+                jobs.extend(tombstone_of);
+            }
+        }
+    }
+    Ok(jobs)
 }
 
 impl Loaded {

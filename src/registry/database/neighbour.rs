@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use sqlx::Executor;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{Executor, Row};
 
+use super::connection::Columns;
 use super::load::ids;
 use super::postgres::{BEGIN_EXCLUSIVE, Postgres};
 use super::statements::POSTGRES;
@@ -44,10 +45,7 @@ impl Neighbour {
         jobs: impl Iterator<Item = JobId>,
     ) -> sqlx::Result<BTreeSet<JobId>> {
         let rows = sqlx::query(POSTGRES.deleted_of).bind(ids(jobs)).fetch_all(connection).await?;
-        let id = |row: &sqlx::postgres::PgRow| {
-            let text: String = row.try_get(0)?;
-            text.parse().map(JobId).map_err(|error| sqlx::Error::Decode(Box::new(error)))
-        };
+        let id = |row: &sqlx::postgres::PgRow| row.id(0)?.map(JobId).ok_or(sqlx::Error::RowNotFound);
         rows.iter().map(id).collect()
     }
 

@@ -27,13 +27,16 @@ use crate::registry::RunnerLock;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// "time", "regi" as two numbers: the key of every transaction that changes a registry. A transaction whose
-/// process hangs is ended by the server, so that others go on.
+/// process hangs is ended by the server, so that others go on. A plan is never kept: it would be the one for the
+/// empty tables with which a registry begins, and statistics come a minute after the rows.
 pub(super) const BEGIN_EXCLUSIVE: &str = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
+     SET LOCAL plan_cache_mode = 'force_custom_plan'; \
      SET LOCAL idle_in_transaction_session_timeout = '2min'; \
      SELECT pg_catalog.pg_advisory_xact_lock(1953066341, 1919248233)";
 
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
-     SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'";
+     SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
+     SET LOCAL plan_cache_mode = 'force_custom_plan'";
 
 static SCHEMA: Schema = Schema {
     // Read from the catalog itself: what a session remembers of it may be older than the advisory lock that

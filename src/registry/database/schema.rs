@@ -88,7 +88,8 @@ async fn refuse_other_columns(place: &dyn Place, connection: &mut Connection) ->
 }
 
 fn column(row: &dyn Columns) -> sqlx::Result<(String, String)> {
-    Ok((row.text(0)?.unwrap_or_default(), row.text(1)?.unwrap_or_default()))
+    let text = |column| Ok::<_, sqlx::Error>(row.text(column)?.unwrap_or_default().to_owned());
+    Ok((text(0)?, text(1)?))
 }
 
 fn newer(found: i64) -> Problem {

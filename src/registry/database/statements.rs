@@ -18,10 +18,9 @@ pub(super) struct Statements {
     pub kept_of_datasets: &'static str,
     /// Of datasets, and tombstones of jobs.
     pub kept_of: &'static str,
-    /// row, dataset, job, mark, registered: what is not as we left it.
-    pub changed_by_others: &'static str,
-    /// Rows that we left there and that are there no more, as we kept them.
-    pub vanished: &'static str,
+    /// row, dataset, job, mark, registered: what is not as we left it; or, without these, a row that is there no
+    /// more: its id, and its job if it was a tombstone. Both at once, so that each table is read once.
+    pub differing: &'static str,
     /// Of datasets, and of row ids. The first keeps others from changing them until we commit.
     pub theirs_locked: &'static str,
     pub theirs_of: &'static str,

@@ -41,7 +41,7 @@ impl Claims {
 
     /// The datasets that a job claimed.
     pub fn by(&self, job: JobId) -> impl Iterator<Item = &OwnedName> {
-        let from = (job, OwnedName(String::new()));
+        let from = (job, OwnedName("".into()));
         self.by_job.range(from..).take_while(move |(claimant, _)| *claimant == job).map(|(_, name)| name)
     }
 
@@ -56,8 +56,16 @@ impl Claims {
 
 impl FromIterator<(OwnedName, Claim)> for Claims {
     fn from_iter<T: IntoIterator<Item = (OwnedName, Claim)>>(claims: T) -> Self {
-        let mut all = Self::default();
-        claims.into_iter().for_each(|(name, claim)| all.insert(&name, claim.job, claim.at));
-        all
+        let mut all: Vec<(OwnedName, Claim)> = claims.into_iter().collect();
+        // Of the same claim, the first one stays.
+        all.sort_by(|(one, a), (other, b)| (one, a.job).cmp(&(other, b.job)));
+        all.dedup_by(|(one, a), (other, b)| (&*one, a.job) == (&*other, b.job));
+        let by_job = all.iter().map(|(name, claim)| (claim.job, name.clone())).collect();
+        let of_one = |of_one: &[(OwnedName, Claim)]| {
+            let mut claims: Vec<Claim> = of_one.iter().map(|(_, claim)| *claim).collect();
+            claims.sort_unstable();
+            (of_one[0].0.clone(), claims)
+        };
+        Self { by_dataset: all.chunk_by(|(one, _), (other, _)| one == other).map(of_one).collect(), by_job }
     }
 }

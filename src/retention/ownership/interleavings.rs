@@ -194,7 +194,7 @@ impl World {
     fn sighting(&self) -> Sighting {
         let times = self.written.filter(|_| self.store == Store::KeepsTimes);
         let token = (self.store == Store::Counts).then(|| format!("{}:{}", self.starts, self.writes));
-        Sighting { name: dataset(), last_change: times, change_token: token }
+        Sighting { name: dataset(), last_change: times, change_token: token.map(Into::into) }
     }
 
     fn check(&mut self, complete: bool, listed: Option<i64>) {

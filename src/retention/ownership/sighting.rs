@@ -4,6 +4,8 @@
 //! somebody wrote since, or that nobody can tell. Invariant: a change counts from the end of the look that
 //! found it, which is never before the write; and it never goes back.
 
+use std::sync::Arc;
+
 use super::{Ledger, OwnedName, SeenDataset};
 
 /// A dataset as one look at the store found it.
@@ -13,7 +15,7 @@ pub struct Sighting {
     /// The last write that the store can show, microseconds since 1970 UTC.
     pub last_change: Option<i64>,
     /// The same as long as nobody can have written in between.
-    pub change_token: Option<String>,
+    pub change_token: Option<Arc<str>>,
 }
 
 impl SeenDataset {
@@ -77,7 +79,7 @@ mod tests {
     use super::*;
 
     fn sighting(last_change: Option<i64>, token: Option<&str>) -> Sighting {
-        let change_token = token.map(str::to_owned);
+        let change_token = token.map(Arc::from);
         Sighting { name: OwnedName("e".into()), last_change, change_token }
     }
 

@@ -323,7 +323,7 @@ fn what_waits_for_a_store_that_starts_too_often_is_told_and_what_a_job_wrote_is_
             ledger.failed(job(1), ended * HOUR);
         }
         for hour in 1..=starts * 40 {
-            let token = Some(format!("{}", hour / 40));
+            let token = Some(format!("{}", hour / 40).into());
             let mut inventory = listed(&[("e", 0)]);
             inventory.datasets[0] = Sighting { name: name("e"), last_change: None, change_token: token };
             assert_ne!(check(&mut ledger, &inventory, hour * HOUR), Decision::Drop);

@@ -33,7 +33,7 @@ async fn every_dataset_is_on_exactly_one_page() {
     for name in &expected {
         world
             .registry
-            .change(|ledger| ledger.succeeded(JobId(Uuid::now_v7()), &OwnedName(name.clone()), NOW));
+            .change(|ledger| ledger.succeeded(JobId(Uuid::now_v7()), &OwnedName(name.as_str().into()), NOW));
     }
     expected.sort();
     for limit in [1, 2, 3, 6, 7, 8] {

@@ -59,7 +59,7 @@ impl InfluxDb {
         let listed = ours.map(|name| ListedDataset {
             name: name.clone(),
             last_change: None,
-            change_token: Some(change_token(snapshot, name)),
+            change_token: Some(change_token(snapshot, name).into()),
             bytes: Some(bytes(snapshot, name)),
         });
         listed.collect()

@@ -75,7 +75,7 @@ pub async fn names(client: &Client) -> Result<Vec<OwnedName>> {
 fn add_names(table: &Series, names: &mut Vec<OwnedName>) -> Result<(), Unusable> {
     let name = table.column("name")?;
     for row in &table.values {
-        names.push(OwnedName(answer::text(row, name)?.to_owned()));
+        names.push(OwnedName(answer::text(row, name)?.into()));
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ fn add_shards(table: &Series, shards: &mut HashMap<OwnedName, Vec<Shard>>) -> Re
     let (writes, bytes) = (table.column("writeReq")?, table.column("diskBytes")?);
     for row in &table.values {
         let shard = Shard { id, writes: answer::number(row, writes)?, bytes: answer::number(row, bytes)? };
-        shards.entry(OwnedName(table.tags.database.clone())).or_default().push(shard);
+        shards.entry(OwnedName(table.tags.database.as_str().into())).or_default().push(shard);
     }
     Ok(())
 }

@@ -132,7 +132,7 @@ impl Contents {
     fn listed(&self, name: &OwnedName, shown: Shown) -> ListedDataset {
         let (last_change, change_token) = match shown {
             Shown::At(at) => (Some(at), None),
-            Shown::Counted(count) => (None, Some(format!("{}:{count}", self.starts))),
+            Shown::Counted(count) => (None, Some(format!("{}:{count}", self.starts).into())),
         };
         ListedDataset { name: name.clone(), last_change, change_token, bytes: None }
     }

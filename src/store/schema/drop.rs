@@ -119,7 +119,7 @@ fn begin_statement(lock_timeout: Duration) -> String {
 async fn find(session: &mut PgConnection, name: &OwnedName) -> Outcome<Option<(Oid, bool)>> {
     let statement =
         format!("SELECT n.oid, {RESERVED} FROM pg_catalog.pg_namespace n WHERE n.nspname::text = $1::text");
-    let found = sqlx::query_as(AssertSqlSafe(statement)).bind(&name.0).fetch_optional(session).await;
+    let found = sqlx::query_as(AssertSqlSafe(statement)).bind(&*name.0).fetch_optional(session).await;
     found.map_err(|error| failed(&error))
 }
 

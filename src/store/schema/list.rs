@@ -51,7 +51,7 @@ impl Snapshot {
         let listed = self.schemas.iter().map(|name| ListedDataset {
             name: name.clone(),
             last_change: None,
-            change_token: Some(self.token(name)),
+            change_token: Some(self.token(name).into()),
             bytes: bytes(name),
         });
         listed.collect()
@@ -155,11 +155,15 @@ async fn rows(
 }
 
 fn names(rows: &[PgRow]) -> Result<Vec<OwnedName>> {
-    rows.iter().map(|row| column(row, "schema").map(OwnedName)).collect()
+    rows.iter().map(|row| name(row)).collect()
+}
+
+fn name(row: &PgRow) -> Result<OwnedName> {
+    column::<String>(row, "schema").map(|name| OwnedName(name.into()))
 }
 
 fn counters(rows: &[PgRow]) -> Result<HashMap<OwnedName, String>> {
-    let counters = |row: &PgRow| Ok((OwnedName(column(row, "schema")?), column(row, "counters")?));
+    let counters = |row: &PgRow| Ok((name(row)?, column(row, "counters")?));
     rows.iter().map(counters).collect()
 }
 
@@ -175,7 +179,7 @@ async fn sizes(
     };
     let size = |row: &PgRow| {
         let bytes: i64 = column::<Option<i64>>(row, "bytes")?.unwrap_or_default();
-        Ok((OwnedName(column(row, "schema")?), bytes.cast_unsigned()))
+        Ok((name(row)?, bytes.cast_unsigned()))
     };
     rows.iter().map(size).collect::<Result<_>>().map(Some)
 }

@@ -35,11 +35,11 @@ pub struct Due {
 
 impl Due {
     fn line(&self) -> DatasetLine {
-        DatasetLine { dataset: self.name.0.clone(), why: self.why.clone(), until: None }
+        DatasetLine { dataset: self.name.0.to_string(), why: self.why.clone(), until: None }
     }
 
     fn item(&self, outcome: DatasetOutcome) -> DatasetItem {
-        DatasetItem { dataset: self.name.0.clone(), bytes: self.bytes, why: self.why.clone(), outcome }
+        DatasetItem { dataset: self.name.0.to_string(), bytes: self.bytes, why: self.why.clone(), outcome }
     }
 }
 

@@ -44,7 +44,7 @@ impl OwnedPass {
             (None, Err(_)) => "nothing goes while every pass is refused".into(),
             (None, Ok(_)) => "there is nothing to drop".into(),
         };
-        Ok(Explanation { target: name.0.clone(), steps, conclusion })
+        Ok(Explanation { target: name.0.to_string(), steps, conclusion })
     }
 
     fn ledger_steps(&self, name: &OwnedName, ledger: &Ledger, now: i64) -> Vec<String> {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: whatever the registry decided has a group and a sentence, what stays too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::config::OwnershipSettings;
 use crate::report::owned::{DatasetLine, JobInTheWay, OwnedReport, Standing};
@@ -20,7 +20,7 @@ const NAMED: usize = 3;
 
 /// Counts and lists every dataset; answers with what is due, in no order.
 pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec<Due> {
-    let listed: BTreeMap<&OwnedName, &ListedDataset> =
+    let listed: HashMap<&OwnedName, &ListedDataset> =
         looked.datasets.iter().map(|dataset| (&dataset.name, dataset)).collect();
     let mut waiting_for: BTreeMap<JobId, usize> = BTreeMap::new();
     let mut due = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec
             Standing::Held => held(name, &looked.checked.ledger),
             _ => sentence(decision),
         };
-        owned.add(standing, bytes, DatasetLine { dataset: name.0.clone(), why, until });
+        owned.add(standing, bytes, DatasetLine { dataset: name.0.to_string(), why, until });
     }
     owned.live_jobs =
         waiting_for.into_iter().map(|(job, datasets)| JobInTheWay { job: job.0, datasets }).collect();

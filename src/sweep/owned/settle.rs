@@ -23,7 +23,7 @@ pub(super) async fn settle(
         journal.write_outcome(open.id, &outcome, (pass.our_now)(), Some(by)).await?;
         settled.push(SettledDataset {
             run: open.run.0,
-            dataset: open.intent.dataset.0.clone(),
+            dataset: open.intent.dataset.0.to_string(),
             dropped: matches!(outcome, Outcome::Dropped { .. }),
             what: what.to_owned(),
         });

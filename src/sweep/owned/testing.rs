@@ -116,7 +116,7 @@ pub fn job(number: u128) -> JobId {
 
 /// A name that is adopted.
 pub fn name(number: u128) -> OwnedName {
-    OwnedName(Uuid::from_u128(number).to_string())
+    OwnedName(Uuid::from_u128(number).to_string().into())
 }
 
 impl Default for Ground {

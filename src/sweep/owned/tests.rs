@@ -70,7 +70,7 @@ async fn a_cap_lets_the_oldest_go_and_says_what_it_leaves() {
 async fn foreign_names_do_not_widen_the_cap_and_are_never_touched() {
     let mut ground = Ground::with_due(12).await;
     for number in 0..100 {
-        ground.store.write(&OwnedName(format!("telegraf_{number}")), START);
+        ground.store.write(&OwnedName(format!("telegraf_{number}").into()), START);
     }
     ground.later(1);
     let report = ground.run().await;

@@ -21,7 +21,7 @@ pub(super) async fn load(
     loaded: &mut Loaded,
 ) -> sqlx::Result<()> {
     let names = names_of(connection, statements, scope).await?;
-    let names_list = list(&names.iter().map(|name| name.0.as_str()).collect::<Vec<_>>());
+    let names_list = list(&names.iter().map(|name| &*name.0).collect::<Vec<_>>());
     let jobs_list = ids(scope.jobs.iter().copied());
     let kept = connection.read(statements.kept_of, &[&names_list, &jobs_list], kept_row).await?;
     let kept_ids: Vec<String> = kept.iter().map(|row| row.row_id.to_string()).collect();

@@ -39,13 +39,12 @@ macro_rules! ids {
     };
 }
 
-const KEPT: &str =
-    "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row";
+const KEPT: &str = "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row";
 
 macro_rules! theirs {
     ($rest:expr) => {
         concat!(
-            "SELECT t.row_id::text, t.esdl_id::text, t.job_id::text, ",
+            "SELECT t.row_id, t.esdl_id::text, t.job_id, ",
             micros!("t.deactivated_at"),
             ", ",
             micros!("t.registered_at"),
@@ -63,47 +62,50 @@ macro_rules! theirs_of {
 
 pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_kept: KEPT,
-    kept_of_datasets: "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check \
+    kept_of_datasets: "SELECT row_id, dataset, job, marked_at, first_look, first_check \
         FROM timesweep_row WHERE dataset IS NOT NULL",
     kept_of: concat!(
-        "SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row \
+        "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row \
          WHERE dataset = ",
         texts!("1"),
-        " UNION ALL SELECT row_id::text, dataset, job::text, marked_at, first_look, first_check FROM timesweep_row \
+        " UNION ALL SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row \
          WHERE dataset IS NULL AND job = ",
         ids!("2")
     ),
-    changed_by_others: theirs!(concat!(
-        "LEFT JOIN timesweep_row k ON k.row_id = t.row_id AND k.dataset IS NOT DISTINCT FROM t.esdl_id \
-           AND k.job IS NOT DISTINCT FROM t.job_id AND k.marked_at IS NOT DISTINCT FROM ",
+    differing: concat!(
+        "SELECT t.row_id, t.esdl_id::text, t.job_id, ",
         micros!("t.deactivated_at"),
-        " WHERE k.row_id IS NULL"
-    )),
-    vanished: "SELECT k.row_id::text, k.dataset, k.job::text, k.marked_at, k.first_look, k.first_check FROM timesweep_row k \
-        WHERE NOT EXISTS (SELECT FROM esdl_time_series_info t WHERE t.row_id = k.row_id)",
+        ", ",
+        micros!("t.registered_at"),
+        ", k.row_id, CASE WHEN k.dataset IS NULL THEN k.job END \
+         FROM esdl_time_series_info t FULL JOIN timesweep_row k ON k.row_id = t.row_id \
+         WHERE t.row_id IS NULL OR k.row_id IS NULL OR k.dataset IS DISTINCT FROM t.esdl_id \
+           OR k.job IS DISTINCT FROM t.job_id OR k.marked_at IS DISTINCT FROM ",
+        micros!("t.deactivated_at")
+    ),
     theirs_locked: theirs_of!(" ORDER BY t.row_id FOR UPDATE"),
     theirs_of: theirs_of!(""),
-    all_claims: "SELECT dataset, job::text, at FROM timesweep_claim",
-    claims_with_rows: "SELECT dataset, job::text, at FROM timesweep_claim \
+    all_claims: "SELECT dataset, job, at FROM timesweep_claim",
+    claims_with_rows: "SELECT dataset, job, at FROM timesweep_claim \
         WHERE dataset IN (SELECT dataset FROM timesweep_row)",
-    claims_of: concat!("SELECT dataset, job::text, at FROM timesweep_claim WHERE dataset = ", texts!("1")),
+    claims_of: concat!("SELECT dataset, job, at FROM timesweep_claim WHERE dataset = ", texts!("1")),
     claimed_by: concat!("SELECT dataset FROM timesweep_claim WHERE job = ", ids!("1")),
     orphans: "SELECT dataset FROM timesweep_row \
         WHERE dataset IS NOT NULL AND job IS NULL AND marked_at IS NOT NULL",
-    all_deleted: "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job",
-    deleted_with_rows: "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job \
+    all_deleted: "SELECT job, at, adopted::int::bigint FROM timesweep_deleted_job",
+    deleted_with_rows: "SELECT job, at, adopted::int::bigint FROM timesweep_deleted_job \
         WHERE job IN (SELECT job FROM timesweep_claim WHERE dataset IN (SELECT dataset FROM timesweep_row))",
     deleted_of: concat!(
-        "SELECT job::text, at, adopted::int::bigint FROM timesweep_deleted_job WHERE job = ",
+        "SELECT job, at, adopted::int::bigint FROM timesweep_deleted_job WHERE job = ",
         ids!("1")
     ),
-    all_jobs: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job",
+    all_jobs: "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job",
     jobs_of: concat!(
-        "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job WHERE job = ",
+        "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job WHERE job = ",
         ids!("1")
     ),
-    running_jobs: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job WHERE ended IS NULL",
-    listed_job: "SELECT job::text, first_seen, age_from, ended FROM timesweep_seen_job \
+    running_jobs: "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job WHERE ended IS NULL",
+    listed_job: "SELECT job, first_seen, age_from, ended FROM timesweep_seen_job \
         WHERE ended IS NULL OR ended <> first_seen LIMIT 1",
     all_datasets: "SELECT dataset, first_seen, last_change, change_token, absent_since FROM timesweep_seen_dataset",
     datasets_of: concat!(
@@ -112,7 +114,7 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     ),
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset = ", texts!("1")),
-    all_unread: "SELECT job::text, since, at FROM timesweep_unread_result",
+    all_unread: "SELECT job, since, at FROM timesweep_unread_result",
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1::bigint WHERE to_regclass('job') IS NOT NULL",
     job_status: "SELECT status::text FROM job WHERE job_id = $1::uuid",

@@ -42,12 +42,11 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
          WHERE dataset IS NULL AND job ",
         listed!("2")
     ),
-    changed_by_others: "SELECT t.row_id, t.esdl_id, t.job_id, t.deactivated_at, t.registered_at \
-        FROM esdl_time_series_info t LEFT JOIN timesweep_row k ON k.row_id = t.row_id \
-          AND k.dataset IS t.esdl_id AND k.job IS t.job_id AND k.marked_at IS t.deactivated_at \
-        WHERE k.row_id IS NULL",
-    vanished: "SELECT k.row_id, k.dataset, k.job, k.marked_at, k.first_look, k.first_check FROM timesweep_row k \
-        WHERE NOT EXISTS (SELECT 1 FROM esdl_time_series_info t WHERE t.row_id = k.row_id)",
+    differing: "SELECT t.row_id, t.esdl_id, t.job_id, t.deactivated_at, t.registered_at, \
+          k.row_id, CASE WHEN k.dataset IS NULL THEN k.job END \
+        FROM esdl_time_series_info t FULL JOIN timesweep_row k ON k.row_id = t.row_id \
+        WHERE t.row_id IS NULL OR k.row_id IS NULL OR k.dataset IS NOT t.esdl_id \
+          OR k.job IS NOT t.job_id OR k.marked_at IS NOT t.deactivated_at",
     theirs_locked: THEIRS,
     theirs_of: THEIRS,
     all_claims: "SELECT dataset, job, at FROM timesweep_claim",

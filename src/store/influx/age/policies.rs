@@ -88,7 +88,7 @@ fn dataset(database: &OwnedName, table: &Series, row: &[Value]) -> Result<Datase
     let duration = |column| duration(answer::text(row, table.column(column)?)?);
     let native = native(duration("duration")?);
     Ok(DatasetFacts {
-        name: DatasetName::new(&database.0, answer::text(row, table.column("name")?)?),
+        name: DatasetName::new(&*database.0, answer::text(row, table.column("name")?)?),
         owner: String::new(),
         droppable_by_us: true,
         kind: TimeKind::TimestampTz,

@@ -73,7 +73,7 @@ async fn the_chain_of_a_dataset_reads_like_this() {
         said.push_str(&crate::report::explain::render(&explanation));
     }
     insta::assert_snapshot!(said);
-    let unknown = pass.explain(&OwnedName("x".repeat(5_000)), &[]).await.expect_err("unknown");
+    let unknown = pass.explain(&OwnedName("x".repeat(5_000).into()), &[]).await.expect_err("unknown");
     assert!(unknown.to_string().chars().count() < 200, "{unknown}");
 }
 
