@@ -71,6 +71,8 @@ pub struct World {
     lost: BTreeSet<usize>,
     /// A pass took the row of an owned dataset away.
     taken: bool,
+    /// The last list that could be true lacked the dataset, and nobody has claimed it since.
+    lacked: bool,
     journals: [Pages; 2],
     replica: usize,
     /// How many steps the last pass took.
@@ -171,6 +173,7 @@ impl World {
                 vec![]
             }
             Event::Result(index) => {
+                self.lacked &= self.jobs[index].heard;
                 self.jobs[index].heard = true;
                 let succeeded = self.jobs[index].end == End::Succeeded;
                 let (job, dataset) = (id(index), dataset());
@@ -204,7 +207,8 @@ impl World {
 
     fn pass_by(&mut self, fault: Fault, meeting: Option<&Meeting>) {
         self.now += CHECK.check_interval;
-        let was_active = self.is_active() && self.written.is_some() && fault != Fault::Omits;
+        self.lacked |= fault == Fault::Omits;
+        let was_active = self.is_active() && self.written.is_some() && !self.lacked;
         let (registry, store) = self.parts(fault);
         let journal = MemoryJournal::with(self.journals[self.replica].clone());
         let steps = match (fault, meeting) {
@@ -217,6 +221,7 @@ impl World {
         assert!(finished.is_some() || matches!(fault, Fault::StopsAt(_)), "a pass that never ends");
         self.steps = steps.taken();
         self.read_back(&registry, &store, &journal, meeting);
+        self.lacked &= !matches!(fault, Fault::None | Fault::Refused | Fault::Lost | Fault::DoneButLost);
         self.taken |= was_active && self.written.is_some() && self.is_owned() && !self.is_active();
         self.replica = 1 - self.replica;
     }
