@@ -8,10 +8,15 @@ use timesweep::config::RegistrySettings;
 use timesweep::registry::{self, Registry};
 use timesweep::retention::ownership::event::Event;
 use timesweep::retention::ownership::{JobId, Ledger, OwnedName};
+use timesweep::state::State;
 use uuid::Uuid;
 
 use super::place::{Place, id};
 use crate::real::support::eventually;
+
+fn success(job: Uuid, dataset: &str) -> Event {
+    Event::Succeeded { job: JobId(job), dataset: OwnedName(dataset.to_owned()) }
+}
 
 struct Installation {
     place: Place,
@@ -32,12 +37,8 @@ impl Installation {
         let (owner, kept) = (Uuid::now_v7(), id());
         place.ground.write(&kept).await;
         let installation = Self { place, registry, owner, kept };
-        installation.tell(&[installation.success(owner, &installation.kept)]).await;
+        installation.tell(&[success(owner, &installation.kept)]).await;
         installation
-    }
-
-    fn success(&self, job: Uuid, dataset: &str) -> Event {
-        Event::Succeeded { job: JobId(job), dataset: OwnedName(dataset.to_owned()) }
     }
 
     async fn tell(&self, events: &[Event]) {
@@ -55,7 +56,7 @@ impl Installation {
         for dataset in &due.0 {
             self.place.ground.write(dataset).await;
         }
-        self.tell(&[self.success(deleted, &due.0[0]), Event::Deleted(JobId(deleted))]).await;
+        self.tell(&[success(deleted, &due.0[0]), Event::Deleted(JobId(deleted))]).await;
         let short = self.place.times.clone();
         self.place.times = short.replace("grace = \"1 s\"", "grace = \"1 hour\"");
         eventually("marks are seen", async || {
@@ -104,9 +105,16 @@ impl Installation {
             })
         })
         .await;
-        let last = self.place.ran(&["run", "--apply", "--output", "json"]).with_code(0).json();
-        assert_eq!(last["owned"]["settled"].as_array().map_or(0, Vec::len), 0, "{point}: {last}");
+        assert_eq!(self.open_intents().await, 0, "{point}");
         self.still_owns(point).await;
+    }
+
+    async fn open_intents(&self) -> usize {
+        let state = State::open(&self.place.database.file("state.db")).await.expect("the state");
+        let run = state.last_run().await.expect("the journal").expect("a run");
+        let open = state.open_dataset_intents(&run.run.identity.system).await.expect("the journal");
+        state.close().await.expect("it closes");
+        open.len()
     }
 
     /// Killed at the first, the second, … time that a run reaches it, until no run does.

@@ -13,7 +13,7 @@ use crate::real::support::{TestDatabase, eventually};
 struct Shaken {
     place: Place,
     owner: Uuid,
-    owned: String,
+    kept: String,
     orphans: [String; 2],
     /// Ends after everything else.
     server: OwnServer,
@@ -25,12 +25,12 @@ impl Shaken {
         let store = TestDatabase::without_extension_on(&server.url).await;
         let mut place = Place::on(Ground::Schemas(Box::new(store))).await.with_orchestrator().await;
         place.times = place.times.replace("grace = \"1 s\"", "grace = \"1 hour\"");
-        let (owner, owned, orphans) = (Uuid::now_v7(), id(), [id(), id()]);
-        for dataset in orphans.iter().chain([&owned]) {
+        let (owner, kept, orphans) = (Uuid::now_v7(), id(), [id(), id()]);
+        for dataset in orphans.iter().chain([&kept]) {
             place.ground.write(dataset).await;
         }
-        place.orchestrator_writes(&format!("'{owned}'"), &format!("'{owner}'"), "NULL").await;
-        let shaken = Self { place, owner, owned, orphans, server };
+        place.orchestrator_writes(&format!("'{kept}'"), &format!("'{owner}'"), "NULL").await;
+        let shaken = Self { place, owner, kept, orphans, server };
         shaken.comes_to_rest().await;
         shaken
     }
@@ -61,13 +61,17 @@ impl Shaken {
         }
     }
 
-    /// Every dataset changed once, at one instant after `before`, and stands still from there on.
+    /// Every dataset gets as many writes as it had: a count alone would tell nothing. And yet each one changed
+    /// after `before`, once.
     async fn has_changed_once(&self, before: &BTreeMap<String, i64>) {
+        for dataset in before.keys() {
+            self.store().run(&format!("INSERT INTO \"{dataset}\".carrier VALUES (now(), 1.5)")).await;
+        }
+        self.comes_to_rest().await;
         let after = self.pass().await;
-        let latest = before.values().max().expect("datasets");
         assert_eq!(after.len(), 3);
-        assert!(after.values().all(|at| at > latest), "{before:?} {after:?}");
-        assert_eq!(self.pass().await, after, "once");
+        assert!(after.iter().all(|(dataset, at)| *at > before[dataset]), "{before:?} {after:?}");
+        assert_eq!(self.pass().await, after);
     }
 
     /// With a short grace what nobody owns goes, and what a job owns does not.
@@ -79,8 +83,8 @@ impl Shaken {
             self.orphans.iter().all(|orphan| !names.contains(orphan))
         })
         .await;
-        assert!(self.place.ground.has(&self.owned).await);
-        assert_eq!(self.place.row(&self.owned).await, Some((Some(self.owner), false)));
+        assert!(self.place.ground.has(&self.kept).await);
+        assert_eq!(self.place.row(&self.kept).await, Some((Some(self.owner), false)));
     }
 }
 
@@ -110,12 +114,6 @@ async fn a_server_that_recovers_by_itself_counts_as_one_change_of_everything() {
     drop(session);
     eventually("it recovers", async || shaken.place.ran(&["plan"]).code == 0).await;
     assert_eq!(shaken.store().number(started).await, running_since);
-    // As many writes as before: a count alone would tell nothing.
-    for dataset in shaken.orphans.iter().chain([&shaken.owned]) {
-        shaken.store().run(&format!("INSERT INTO \"{dataset}\".carrier VALUES (now(), 1.5)")).await;
-    }
-    shaken.comes_to_rest().await;
-    let after = shaken.pass().await;
-    assert!(after.iter().all(|(dataset, at)| *at > before[dataset]), "{before:?} {after:?}");
+    shaken.has_changed_once(&before).await;
     shaken.settles().await;
 }

@@ -12,7 +12,9 @@ fn a_hold_for_a_result_that_nobody_can_read_ends_with_a_claim_and_in_either_orde
         ledger.job_is_live(job(1).into(), 0);
         ledger.job_is_live(job(2).into(), 0);
         check(&mut ledger, &inventory, HOUR);
-        events.into_iter().for_each(|event| event(&mut ledger));
+        for event in events {
+            event(&mut ledger);
+        }
         check(&mut ledger, &inventory, 60 * HOUR);
         assert_eq!(check(&mut ledger, &inventory, 61 * HOUR), Decision::Owned(job(2)));
         assert!(ledger.holds.is_empty() && ledger.unread_holds.is_empty(), "{:?}", ledger.holds);

@@ -51,6 +51,7 @@ pub struct Job {
     pub deleted: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what kind of world it is, and what happened")]
 #[derive(Debug, Clone, Default)]
 pub struct World {
     /// Who is at work is known from a list alone, not from what is said when a job starts.
@@ -173,9 +174,9 @@ impl World {
                 vec![]
             }
             Event::Result(index) => {
-                self.lacked &= self.jobs[index].heard;
-                self.jobs[index].heard = true;
                 let succeeded = self.jobs[index].end == End::Succeeded;
+                self.lacked &= self.jobs[index].heard || !succeeded;
+                self.jobs[index].heard = true;
                 let (job, dataset) = (id(index), dataset());
                 vec![if succeeded { Happened::Succeeded { job, dataset } } else { Happened::Failed(job) }]
             }
@@ -291,12 +292,16 @@ impl World {
         self.ledger = registry.memory.change(|ledger| ledger.clone());
         self.journals[self.replica] = journal.pages().clone();
         let (before_the_drop, behind_it) = meeting.map_or((None, None), Meeting::writer);
-        before_the_drop.into_iter().for_each(|index| self.wrote(index));
+        if let Some(index) = before_the_drop {
+            self.wrote(index);
+        }
         if store.dropped().contains(&dataset()) {
             let lost = (0..2).filter(|index| self.jobs[*index].wrote && !self.jobs[*index].deleted);
             self.lost.extend(lost);
         }
-        behind_it.into_iter().for_each(|index| self.wrote(index));
+        if let Some(index) = behind_it {
+            self.wrote(index);
+        }
         if !store.holds_data_of(&dataset()) {
             self.written = None;
         }
