@@ -30,6 +30,7 @@ mod desk;
 pub mod letter;
 pub mod outbox;
 mod outcome;
+mod patience;
 mod progress;
 pub mod publisher;
 mod reading;

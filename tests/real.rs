@@ -23,9 +23,11 @@ mod real {
     mod measure;
     mod omotes;
     mod orchestrator;
+    mod own_broker;
     #[allow(dead_code, reason = "the driver suite uses the rest")]
     mod own_influx;
     mod own_server;
+    mod own_testbed;
     mod owned;
     mod proxy;
     mod registry;

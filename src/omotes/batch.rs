@@ -11,6 +11,7 @@ use sqlx::Executor;
 use sqlx::postgres::PgConnection;
 
 use super::Rules;
+use super::patience::{SHORT, WORK, within};
 use super::reading::Message;
 use super::rows::{self, Need};
 use crate::crash_point;
@@ -23,6 +24,7 @@ use crate::retention::ownership::event::Event;
 const ATTEMPTS: usize = 5;
 
 const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
+     SET LOCAL plan_cache_mode = 'force_custom_plan'; \
      SET LOCAL idle_in_transaction_session_timeout = '2min'";
 
 pub(super) struct Batch<'a> {
@@ -74,7 +76,7 @@ impl Alone {
         let doing = "record what became of jobs";
         for _ in 0..ATTEMPTS {
             let mut session = self.begin(doing).await?;
-            match attempt(&mut session, work).await {
+            match within(WORK, attempt(&mut session, work)).await {
                 Ok(is_done) => {
                     self.give_back(session);
                     return Ok(is_done);
@@ -82,7 +84,7 @@ impl Alone {
                 Err(error) if self.place.is_conflict(&error) => {}
                 Err(error) => return Err(self.place.problem(doing, &error)),
             }
-            if session.execute(sqlx::raw_sql("ROLLBACK")).await.is_ok() {
+            if within(SHORT, session.execute(sqlx::raw_sql("ROLLBACK"))).await.is_ok() {
                 self.give_back(session);
             }
         }
@@ -93,22 +95,24 @@ impl Alone {
     /// Rows of one query outside of any transaction.
     pub(super) async fn ids(&self, doing: &str, query: &'static str, given: i64) -> Result<Vec<String>> {
         let mut session = self.begin(doing).await?;
-        let found = sqlx::query_scalar(query).bind(given).fetch_all(&mut session).await;
-        if session.execute(sqlx::raw_sql("COMMIT")).await.is_ok() {
-            self.give_back(session);
-        }
-        found.map_err(|error| self.place.problem(doing, &error))
+        let found = within(WORK, sqlx::query_scalar(query).bind(given).fetch_all(&mut session)).await;
+        let found = found.map_err(|error| self.place.problem(doing, &error))?;
+        within(SHORT, session.execute(sqlx::raw_sql("COMMIT")))
+            .await
+            .map_err(|error| self.place.problem(doing, &error))?;
+        self.give_back(session);
+        Ok(found)
     }
 
     async fn begin(&self, doing: &str) -> Result<PgConnection> {
         // One that waited may have been cut off meanwhile.
         while let Some(mut session) = self.waiting() {
-            if session.execute(sqlx::raw_sql(BEGIN)).await.is_ok() {
+            if within(SHORT, session.execute(sqlx::raw_sql(BEGIN))).await.is_ok() {
                 return Ok(session);
             }
         }
         let mut session = self.place.session("jobs").await?;
-        let begun = session.execute(sqlx::raw_sql(BEGIN)).await;
+        let begun = within(SHORT, session.execute(sqlx::raw_sql(BEGIN))).await;
         begun.map_err(|error| self.place.problem(doing, &error))?;
         Ok(session)
     }

@@ -13,6 +13,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection as _, Executor, Row as _};
 
 use super::letter::Letter;
+use super::patience::{SHORT, WORK, within};
 use crate::config::RegistrySettings;
 use crate::crash_point;
 use crate::problem::{Problem, Result};
@@ -26,6 +27,11 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// "time", "send" as two numbers.
 const TAKE_LEAD: &str = "SELECT pg_catalog.pg_try_advisory_lock(1953066341, 1936027236)";
+
+/// Where the sender's host is gone without a word, the server finds out within a minute, and another one leads.
+/// And no plan outlives the moment for which it was made: the outbox is empty at first.
+const PREPARE: &str = "SET plan_cache_mode = force_custom_plan; \
+     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
 /// The first letters, together no larger than a few of the largest.
 const NEXT: &str = "SELECT id, job::text, kind, celery_id::text, workflow, priority, body FROM ( \
@@ -84,12 +90,11 @@ impl Outbox {
         }
         let mut session = self.place.session("outbox").await?;
         let failed = |error: sqlx::Error| self.place.problem("become the sender of letters", &error);
-        let row = session.fetch_one(sqlx::raw_sql(TAKE_LEAD)).await.map_err(failed)?;
-        if !row.try_get::<bool, _>(0).map_err(failed)? {
-            let _ = session.close().await;
+        if !within(SHORT, lead(&mut session)).await.map_err(failed)? {
+            let _ = within(SHORT, session.close()).await;
             return Ok(false);
         }
-        settle(&mut session).await.map_err(failed)?;
+        within(WORK, settle(&mut session)).await.map_err(failed)?;
         self.session = Some(session);
         Ok(true)
     }
@@ -97,7 +102,7 @@ impl Outbox {
     /// Somebody else may send.
     pub async fn give_up_lead(&mut self) {
         if let Some(session) = self.session.take() {
-            let _ = session.close().await;
+            let _ = within(SHORT, session.close()).await;
         }
     }
 
@@ -105,7 +110,7 @@ impl Outbox {
     /// first until they are `sent`.
     pub async fn next(&mut self, limit: u16) -> Result<Vec<(i64, Letter)>> {
         let (place, session) = self.leading()?;
-        let rows = sqlx::query(NEXT).bind(i64::from(limit)).fetch_all(session).await;
+        let rows = within(WORK, sqlx::query(NEXT).bind(i64::from(limit)).fetch_all(session)).await;
         let letters = rows.and_then(|rows| rows.iter().map(row::read).collect());
         letters.map_err(|error| place.problem("read the letters that are to be sent", &error))
     }
@@ -114,7 +119,7 @@ impl Outbox {
     /// have taken one away): publish these alone.
     pub async fn attempted(&mut self, letters: &[i64]) -> Result<Vec<i64>> {
         let (place, session) = self.leading()?;
-        let rows = sqlx::query(ATTEMPTED).bind(letters).fetch_all(session).await;
+        let rows = within(WORK, sqlx::query(ATTEMPTED).bind(letters).fetch_all(session)).await;
         crash_point::reach("outbox-attempted");
         let ids = rows.and_then(|rows| rows.iter().map(|row| row.try_get(0)).collect());
         ids.map_err(|error| place.problem("remember which tasks are being sent", &error))
@@ -124,7 +129,7 @@ impl Outbox {
     pub async fn sent(&mut self, letters: &[i64]) -> Result<()> {
         let (place, session) = self.leading()?;
         crash_point::reach("outbox-before-sent");
-        let sent = sent_on(session, letters).await;
+        let sent = within(WORK, sent_on(session, letters)).await;
         crash_point::reach("outbox-sent");
         sent.map_err(|error| place.problem("forget the letters that were sent", &error))
     }
@@ -140,6 +145,11 @@ impl Outbox {
             None => Err(Problem::busy("another process sends the letters of the outbox")),
         }
     }
+}
+
+async fn lead(session: &mut PgConnection) -> sqlx::Result<bool> {
+    session.execute(sqlx::raw_sql(PREPARE)).await?;
+    session.fetch_one(sqlx::raw_sql(TAKE_LEAD)).await?.try_get(0)
 }
 
 async fn settle(session: &mut PgConnection) -> sqlx::Result<()> {

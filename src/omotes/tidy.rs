@@ -46,9 +46,12 @@ impl Orchestrator {
             if began.elapsed() > self.rules.start_buffer {
                 done = self.end_timed_out().await;
             }
-            if began.elapsed() > self.rules.retention && Instant::now() >= stale_at {
+            if Instant::now() >= stale_at {
                 stale_at = Instant::now() + STALE_PERIOD;
-                done = done.and(self.forget_stale().await);
+                if began.elapsed() > self.rules.retention {
+                    done = done.and(self.forget_stale().await);
+                }
+                done = done.and(self.forget_long_over().await);
             }
             if let Err(problem) = done {
                 tracing::warn!("jobs are not tidied, again in {:.0?}: {problem}", self.rules.rerun);
@@ -64,7 +67,10 @@ impl Orchestrator {
     /// Rows of which nothing was heard go; that ends no job.
     pub async fn forget_stale(&self) -> Result<()> {
         let retention = i64::try_from(self.rules.retention.as_secs()).unwrap_or(i64::MAX);
-        self.each_of("find stale jobs", STALE, retention, Message::Stale).await?;
+        self.each_of("find stale jobs", STALE, retention, Message::Stale).await
+    }
+
+    async fn forget_long_over(&self) -> Result<()> {
         self.alone.ids("forget jobs that were over long ago", FORGET, REMEMBERED).await.map(|_| ())
     }
 

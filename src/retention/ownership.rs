@@ -112,8 +112,7 @@ impl Ledger {
     /// The job reported success with this dataset: a claim, whatever mark the dataset had.
     pub fn succeeded(&mut self, job: JobId, dataset: &OwnedName, now: i64) {
         self.end(job, now);
-        self.claims.insert(dataset, job, now);
-        self.end_unread_hold(dataset);
+        self.claim(dataset, job, now);
         self.tombstones.remove(&job);
         self.derive_row(dataset, now);
     }
@@ -223,8 +222,13 @@ impl Ledger {
         }
     }
 
-    /// Whose it is, is known: it is not what nobody could read. In the other order it was never held.
-    fn end_unread_hold(&mut self, dataset: &OwnedName) {
+    /// Whose it is, is known: it is not what nobody could read, and in the other order it was never held. And a
+    /// new claim is a new registration: that its dataset was missed before says nothing about it.
+    fn claim(&mut self, dataset: &OwnedName, job: JobId, at: i64) {
+        let is_absent = self.datasets.get(dataset).is_some_and(|seen| seen.absent_since.is_some());
+        if self.claims.insert(dataset, job, at) && is_absent {
+            self.datasets.remove(dataset);
+        }
         if self.unread_holds.remove(dataset) {
             self.holds.remove(dataset);
         }

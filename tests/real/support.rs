@@ -34,6 +34,10 @@ impl TestDatabase {
         Self::empty_on(&server_url()).await
     }
 
+    pub async fn without_extension_on(server: &str) -> Self {
+        Self::empty_on(server).await
+    }
+
     async fn empty_on(server: &str) -> Self {
         let name = format!("test_{}", uuid::Uuid::now_v7().simple());
         let mut admin = connect(server).await;

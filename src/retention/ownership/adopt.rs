@@ -70,8 +70,7 @@ impl Ledger {
         if let Some(seen) = self.jobs.get_mut(&job) {
             seen.ended.get_or_insert(now);
         }
-        self.claims.insert(dataset, job, at);
-        self.end_unread_hold(dataset);
+        self.claim(dataset, job, at);
         if told && is_new {
             self.tombstones.remove(&job);
             self.derive_row(dataset, now);

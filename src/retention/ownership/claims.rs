@@ -22,16 +22,17 @@ pub struct Claim {
 }
 
 impl Claims {
-    /// Adds a claim; one that is there keeps its instant.
-    pub fn insert(&mut self, dataset: &OwnedName, job: JobId, at: i64) {
+    /// Adds a claim and says whether it is new; one that is there keeps its instant.
+    pub fn insert(&mut self, dataset: &OwnedName, job: JobId, at: i64) -> bool {
         if !self.by_job.insert((job, dataset.clone())) {
-            return;
+            return false;
         }
         let claim = Claim { at, job };
         match self.by_dataset.get_mut(dataset) {
             Some(claims) => claims.insert(claims.partition_point(|other| *other < claim), claim),
             None => _ = self.by_dataset.insert(dataset.clone(), vec![claim]),
         }
+        true
     }
 
     /// The claims of a dataset, the newest last.

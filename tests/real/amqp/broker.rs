@@ -18,15 +18,8 @@ use uuid::Uuid;
 
 use crate::real::support::eventually;
 
-fn server() -> String {
-    std::env::var("TIMESWEEP_TEST_AMQP_URL")
-        .expect("TIMESWEEP_TEST_AMQP_URL is not set; start the tests with dev/test")
-}
-
-fn admin(path: &str) -> String {
-    let admin =
-        std::env::var("TIMESWEEP_TEST_AMQP_ADMIN_URL").expect("TIMESWEEP_TEST_AMQP_ADMIN_URL is not set");
-    format!("{admin}/api/{path}")
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; start the tests with dev/test"))
 }
 
 fn http() -> reqwest::Client {
@@ -36,19 +29,31 @@ fn http() -> reqwest::Client {
 
 pub struct TestBroker {
     pub vhost: String,
+    server: String,
+    admin: String,
 }
 
 impl TestBroker {
     pub async fn new() -> Self {
+        Self::on(&variable("TIMESWEEP_TEST_AMQP_URL"), &variable("TIMESWEEP_TEST_AMQP_ADMIN_URL")).await
+    }
+
+    /// On another broker than the one that the tests share.
+    pub async fn on(server: &str, admin: &str) -> Self {
         let vhost = format!("test_{}", Uuid::now_v7().simple());
-        let answer = http().put(admin(&format!("vhosts/{vhost}"))).send().await.expect("the broker answers");
+        let broker = Self { vhost, server: server.to_owned(), admin: admin.to_owned() };
+        let answer = http().put(broker.address()).send().await.expect("the broker answers");
         assert!(answer.status().is_success(), "{answer:?}");
-        Self { vhost }
+        broker
+    }
+
+    /// Of the virtual host, for the broker's HTTP interface.
+    fn address(&self) -> String {
+        format!("{}/api/vhosts/{}", self.admin, self.vhost)
     }
 
     pub fn url(&self) -> String {
-        let server = server();
-        let (base, _) = server.rsplit_once('/').expect("the url ends in /vhost");
+        let (base, _) = self.server.rsplit_once('/').expect("the url ends in /vhost");
         format!("{base}/{}", self.vhost)
     }
 
@@ -98,7 +103,7 @@ impl TestBroker {
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        let path = admin(&format!("vhosts/{}", self.vhost));
+        let path = self.address();
         let remove = move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

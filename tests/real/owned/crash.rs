@@ -16,7 +16,10 @@ struct Installation {
 
 /// One dataset that belongs to a job, one whose job was deleted, and its grace is over.
 async fn installation() -> Installation {
-    let mut place = Place::on_influx().await;
+    installation_on(Place::on_influx().await).await
+}
+
+async fn installation_on(mut place: Place) -> Installation {
     let short = std::mem::take(&mut place.times);
     place.times = short.replace("grace = \"1 s\"", "grace = \"1 hour\"");
     let (owner, kept, deleted, due) = (Uuid::now_v7(), id(), Uuid::now_v7(), id());
@@ -35,7 +38,14 @@ async fn installation() -> Installation {
 
 /// Killed at this point; `is_gone` and `has_row` afterwards; and then a new start.
 async fn killed_at(point: &str, is_gone: bool, has_row: bool) {
-    let Installation { place, owner, kept, deleted, due } = installation().await;
+    let with_a_file = Place::on_schemas().await.with_registry_in_a_file();
+    for place in [Place::on_influx().await, with_a_file] {
+        killed_on(place, point, is_gone, has_row).await;
+    }
+}
+
+async fn killed_on(place: Place, point: &str, is_gone: bool, has_row: bool) {
+    let Installation { place, owner, kept, deleted, due } = installation_on(place).await;
     let mut serving = place.serve_until_killed(point);
     assert_eq!(serving.ended().await, 909, "{}", serving.log());
     assert_eq!(!place.ground.has(&due).await, is_gone);

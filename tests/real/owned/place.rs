@@ -3,9 +3,11 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use prost::Message;
-use sqlx::Row;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 use timesweep::amqp::wire::TaskResult;
 use uuid::Uuid;
 
@@ -49,8 +51,11 @@ impl Place {
     }
 
     pub async fn on(ground: Ground) -> Self {
+        Self::with_brokers(ground, TestBroker::new().await, TestBroker::new().await).await
+    }
+
+    pub async fn with_brokers(ground: Ground, clients: TestBroker, workers: TestBroker) -> Self {
         let database = TestDatabase::without_extension().await;
-        let (clients, workers) = (TestBroker::new().await, TestBroker::new().await);
         let (store_url, registry_url, clients_url) = (ground.url(), database.url.clone(), clients.url());
         let (times, more) = (SHORT.to_owned(), String::new());
         Self { ground, database, clients, workers, store_url, registry_url, clients_url, times, more }
@@ -62,10 +67,20 @@ impl Place {
         self
     }
 
+    /// The registry is a file, as on one host without a server for it.
+    pub fn with_registry_in_a_file(self) -> Self {
+        let registry_url = self.database.file("registry.db").display().to_string();
+        Self { registry_url, ..self }
+    }
+
+    fn has_registry_in_a_file(&self) -> bool {
+        !self.registry_url.starts_with("postgres")
+    }
+
     fn configure(&self) {
         let text = format!(
             "[state]\npath = {:?}\n[stores.results]\nkind = {:?}\nurl = {{ env = \"TEST_STORE_URL\" }}\n\
-             [ownership]\nstore = \"results\"\nregistry = {{ env = \"TEST_REGISTRY_URL\" }}\n{}\n\
+             [ownership]\nstore = \"results\"\n{}\n{}\n\
              [serve]\nlisten = \"127.0.0.1:0\"\n\
              [[serve.tokens]]\nname = \"front end\"\ntoken = {{ env = \"TEST_DELETE_TOKEN\" }}\nmay = [\"read\", \"delete\"]\n\
              [[serve.tokens]]\nname = \"reader\"\ntoken = {{ env = \"TEST_READ_TOKEN\" }}\nmay = [\"read\"]\n\
@@ -73,6 +88,8 @@ impl Place {
              [amqp.results]\nurl = {{ env = \"TEST_AMQP_RESULTS_URL\" }}\n{}\n",
             self.database.file("state.db").display().to_string(),
             self.ground.kind(),
+            // Without it the registry is a file beside the state.
+            if self.has_registry_in_a_file() { "" } else { "registry = { env = \"TEST_REGISTRY_URL\" }" },
             self.times,
             self.more,
         );
@@ -169,20 +186,37 @@ impl Place {
 
     /// The job in the row of a dataset, and whether it is marked; `None` without a row.
     pub async fn row(&self, dataset: &str) -> Option<(Option<Uuid>, bool)> {
-        let rows = sqlx::query(
-            "SELECT job_id::text, deactivated_at IS NOT NULL FROM esdl_time_series_info WHERE esdl_id = $1",
-        )
-        .bind(dataset)
-        .fetch_all(&mut self.database.connect().await)
-        .await
-        .expect("the rows");
+        let query = format!(
+            "SELECT CAST(job_id AS text), deactivated_at IS NOT NULL FROM esdl_time_series_info WHERE esdl_id = '{dataset}'"
+        );
+        let rows: Vec<(Option<String>, bool)> = if self.has_registry_in_a_file() {
+            let mut file = self.registry_file().await;
+            sqlx::query_as(AssertSqlSafe(query)).fetch_all(&mut file).await.expect("the rows")
+        } else {
+            let mut connection = self.database.connect().await;
+            sqlx::query_as(AssertSqlSafe(query)).fetch_all(&mut connection).await.expect("the rows")
+        };
         assert!(rows.len() < 2, "{dataset} has {} rows", rows.len());
         let job = |text: String| text.parse().expect("a UUID");
-        rows.first().map(|row| (row.get::<Option<String>, _>(0).map(job), row.get(1)))
+        rows.into_iter().next().map(|(owner, is_marked)| (owner.map(job), is_marked))
+    }
+
+    async fn registry_file(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(&self.registry_url);
+        let options = options.busy_timeout(Duration::from_secs(30));
+        SqliteConnection::connect_with(&options).await.expect("the registry's file")
+    }
+
+    async fn number(&self, query: &str) -> i64 {
+        if !self.has_registry_in_a_file() {
+            return self.database.number(query).await;
+        }
+        let query = AssertSqlSafe(query.to_owned());
+        sqlx::query_scalar(query).fetch_one(&mut self.registry_file().await).await.expect("a number")
     }
 
     pub async fn count(&self, from: &str) -> i64 {
-        self.database.number(&format!("SELECT count(*) FROM {from}")).await
+        self.number(&format!("SELECT count(*) FROM {from}")).await
     }
 
     pub async fn is_deleted(&self, job: Uuid) -> bool {
@@ -207,8 +241,8 @@ impl Place {
     /// So many more passes have looked at everything.
     pub async fn passes(&self, count: i64) {
         let number = "SELECT coalesce(max(number), 0) FROM timesweep_check";
-        let wanted = self.database.number(number).await + count;
-        eventually("passes", async || self.database.number(number).await >= wanted).await;
+        let wanted = self.number(number).await + count;
+        eventually("passes", async || self.number(number).await >= wanted).await;
     }
 
     /// Until whatever could go by now has gone: a stray that appears now has been marked, waited for and

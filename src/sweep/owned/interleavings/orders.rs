@@ -218,6 +218,15 @@ fn a_write_that_waits_for_the_drop_makes_the_dataset_anew() {
     }
 }
 
+/// Found by drawing: an empty list took the row of a dataset that an earlier list had lacked, and a job claimed.
+#[test]
+fn a_claim_of_a_dataset_that_a_list_lacked_is_not_undone_by_an_empty_list() {
+    let written = [Event::Start(0), Event::Write(0), Event::Succeed(0), Event::Check(Fault::None)];
+    let claimed = [Event::Check(Fault::Omits), Event::Result(0), Event::Check(Fault::ListsNothing)];
+    let world = World::new(false, None).beside_others(true);
+    assert_eq!(replay(world, &[written.as_slice(), &claimed].concat()).map(|_| ()), Ok(()));
+}
+
 #[test]
 fn long_orders_around_the_pass_keep_what_is_owned_and_drop_what_is_not() {
     let mut random = fastrand::Rng::with_seed(11);

@@ -51,6 +51,7 @@ pub struct Job {
     pub deleted: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "what kind of world it is, and what happened")]
 #[derive(Debug, Clone, Default)]
 pub struct World {
     /// Who is at work is known from a list alone, not from what is said when a job starts.
@@ -71,6 +72,8 @@ pub struct World {
     lost: BTreeSet<usize>,
     /// A pass took the row of an owned dataset away.
     taken: bool,
+    /// The last list that could be true lacked the dataset, and nobody has claimed it since.
+    lacked: bool,
     journals: [Pages; 2],
     replica: usize,
     /// How many steps the last pass took.
@@ -171,8 +174,9 @@ impl World {
                 vec![]
             }
             Event::Result(index) => {
-                self.jobs[index].heard = true;
                 let succeeded = self.jobs[index].end == End::Succeeded;
+                self.lacked &= self.jobs[index].heard || !succeeded;
+                self.jobs[index].heard = true;
                 let (job, dataset) = (id(index), dataset());
                 vec![if succeeded { Happened::Succeeded { job, dataset } } else { Happened::Failed(job) }]
             }
@@ -204,7 +208,8 @@ impl World {
 
     fn pass_by(&mut self, fault: Fault, meeting: Option<&Meeting>) {
         self.now += CHECK.check_interval;
-        let was_active = self.is_active() && self.written.is_some() && fault != Fault::Omits;
+        self.lacked |= fault == Fault::Omits;
+        let was_active = self.is_active() && self.written.is_some() && !self.lacked;
         let (registry, store) = self.parts(fault);
         let journal = MemoryJournal::with(self.journals[self.replica].clone());
         let steps = match (fault, meeting) {
@@ -217,6 +222,7 @@ impl World {
         assert!(finished.is_some() || matches!(fault, Fault::StopsAt(_)), "a pass that never ends");
         self.steps = steps.taken();
         self.read_back(&registry, &store, &journal, meeting);
+        self.lacked &= !matches!(fault, Fault::None | Fault::Refused | Fault::Lost | Fault::DoneButLost);
         self.taken |= was_active && self.written.is_some() && self.is_owned() && !self.is_active();
         self.replica = 1 - self.replica;
     }
@@ -286,12 +292,16 @@ impl World {
         self.ledger = registry.memory.change(|ledger| ledger.clone());
         self.journals[self.replica] = journal.pages().clone();
         let (before_the_drop, behind_it) = meeting.map_or((None, None), Meeting::writer);
-        before_the_drop.into_iter().for_each(|index| self.wrote(index));
+        if let Some(index) = before_the_drop {
+            self.wrote(index);
+        }
         if store.dropped().contains(&dataset()) {
             let lost = (0..2).filter(|index| self.jobs[*index].wrote && !self.jobs[*index].deleted);
             self.lost.extend(lost);
         }
-        behind_it.into_iter().for_each(|index| self.wrote(index));
+        if let Some(index) = behind_it {
+            self.wrote(index);
+        }
         if !store.holds_data_of(&dataset()) {
             self.written = None;
         }
