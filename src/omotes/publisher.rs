@@ -49,14 +49,16 @@ pub struct Places<'a> {
 impl Publisher<'_> {
     /// Until it is told to end, or a setting shows that it can never work.
     pub async fn run(mut self, cancel: &CancellationToken) -> Result<()> {
-        let mut pauses_left = pauses();
+        let (mut pauses_left, mut has_begun) = (pauses(), false);
         loop {
             let mut has_sent = false;
             let ended = self.session(cancel, &mut has_sent).await;
             self.outbox.give_up_lead().await;
+            has_begun |= self.counters.listens();
             self.counters.ended();
             let Err(problem) = ended else { return Ok(()) };
-            if problem.kind == Kind::Usage {
+            // A broker that is started again may turn everybody away for a while.
+            if problem.kind == Kind::Usage && !has_begun {
                 return Err(problem);
             }
             if has_sent {

@@ -15,7 +15,7 @@ use crate::problem::{Problem, Result};
 mod object;
 mod parameter;
 
-use self::object::{Fault, Object};
+use self::object::{Fault, Object, missing};
 
 /// A workflow is a queue of the broker as well, and those have no longer names.
 const LONGEST_NAME: usize = 255;
@@ -47,12 +47,11 @@ impl Workflows {
         let mut places: BTreeMap<String, usize> = BTreeMap::new();
         for (number, value) in (1..).zip(list) {
             let workflow = read_workflow(value).map_err(|why| format!("workflow {number}{why}"))?;
-            match places.get(&workflow.type_name) {
-                Some(place) => workflows[*place] = workflow,
-                None => {
-                    places.insert(workflow.type_name.clone(), workflows.len());
-                    workflows.push(workflow);
-                }
+            if let Some(place) = places.get(&workflow.type_name) {
+                workflows[*place] = workflow;
+            } else {
+                places.insert(workflow.type_name.clone(), workflows.len());
+                workflows.push(workflow);
             }
         }
         Ok(Self { announced: AvailableWorkflows { workflows } })
@@ -70,14 +69,14 @@ impl Workflows {
 
 fn read_workflow(value: &Value) -> Result<Workflow, Fault> {
     let object = Object::of(value)?;
-    let type_name = object.text("workflow_type_name")?.ok_or_else(|| object.missing("workflow_type_name"))?;
+    let type_name = object.text("workflow_type_name")?.ok_or_else(|| missing("workflow_type_name"))?;
     if type_name.is_empty() || type_name.len() > LONGEST_NAME {
         return Err(": `workflow_type_name` has to be 1 to 255 bytes: a queue is called like it".into());
     }
     let of_this = |why: Fault| format!(" (`{type_name}`){why}");
     let description = object
         .text("workflow_type_description_name")
-        .and_then(|text| text.ok_or_else(|| object.missing("workflow_type_description_name")));
+        .and_then(|text| text.ok_or_else(|| missing("workflow_type_description_name")));
     let mut parameters = Vec::new();
     for (number, value) in (1..).zip(object.list("workflow_parameters").map_err(of_this)?) {
         let read = parameter::read(value);

@@ -62,7 +62,7 @@ fn orchestrator(seams: &Seams, role: Arc<Role>) -> WayIn {
     let stop = seams.stop.clone();
     let open = move || -> crate::daemon::ways_in::Opened {
         let (role, stop) = (Arc::clone(&role), stop.clone());
-        Box::pin(async move { role.take(&stop).await })
+        Box::pin(async move { Box::pin(role.take(&stop)).await })
     };
     WayIn { name: "orchestrator", open: Box::new(open) }
 }

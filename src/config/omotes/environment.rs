@@ -135,7 +135,7 @@ impl File {
         let place = from.place(&name("HOSTNAME"), &name("PORT"), 5672)?;
         let user = encoded(&from.text(&name("USERNAME"), "omotes"));
         let vhost = encoded(&from.text(&name("VIRTUALHOST"), "omotes"));
-        let all = ["HOSTNAME", "PORT", "USERNAME", "VIRTUALHOST"].map(|part| name(part)).join(", ");
+        let all = ["HOSTNAME", "PORT", "USERNAME", "VIRTUALHOST"].map(&name).join(", ");
         self.line(&format!("[omotes.{section}]"), &all);
         self.line(&format!("url = {}", quoted(&format!("amqp://{user}@{place}/{vhost}"))), &all);
         let password = name("PASSWORD");

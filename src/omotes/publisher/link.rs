@@ -159,7 +159,9 @@ impl Link {
         properties: BasicProperties,
     ) -> lapin::Result<PublisherConfirm> {
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-        self.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await
+        let published = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+        let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+        timeout(CONFIRMING, published).await.unwrap_or_else(|_| late())
     }
 
     pub async fn confirmed(&self, confirm: PublisherConfirm) -> Result<Confirmed> {

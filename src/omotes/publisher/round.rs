@@ -54,8 +54,15 @@ struct OnTheWay {
 
 impl<'a> Round<'a> {
     pub(super) fn new(links: &'a mut Links, places: Places<'a>, is_doubtful: bool) -> Self {
-        let (on_the_way, ways) = (Vec::new(), HashMap::new());
-        Self { links, places, is_doubtful, on_the_way, ways, sent: Vec::new(), refused: 0 }
+        Self {
+            links,
+            places,
+            is_doubtful,
+            on_the_way: Vec::new(),
+            ways: HashMap::new(),
+            sent: Vec::new(),
+            refused: 0,
+        }
     }
 
     pub(super) async fn send(&mut self, letters: &[(i64, Letter)]) -> Result<()> {

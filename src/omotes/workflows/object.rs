@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 /// Such as ": `minimum` has to be a whole number".
 pub(super) type Fault = String;
 
+pub(super) fn missing(key: &str) -> Fault {
+    format!(": `{key}` is missing")
+}
+
 pub(super) struct Object<'a>(&'a Map<String, Value>);
 
 impl<'a> Object<'a> {
     pub(super) fn of(value: &'a Value) -> Result<Self, Fault> {
         value.as_object().map(Self).ok_or_else(|| ": it has to be an object".into())
-    }
-
-    pub(super) fn missing(&self, key: &str) -> Fault {
-        format!(": `{key}` is missing")
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {

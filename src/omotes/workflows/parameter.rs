@@ -2,10 +2,12 @@
 //!
 //! Invariant: a parameter without a single setting is still set in its oneof: clients cannot read another one.
 
+use std::fmt::Write;
+
 use jiff::fmt::temporal::{DateTimeParser, PiecesOffset};
 use serde_json::Value;
 
-use super::object::{Fault, Object};
+use super::object::{Fault, Object, missing};
 use crate::amqp::wire::workflow_parameter::constraint::RelationType;
 use crate::amqp::wire::workflow_parameter::{Constraint, ParameterType};
 use crate::amqp::wire::{
@@ -20,13 +22,13 @@ const WITH_BOUNDS: [&str; 3] = ["default", "minimum", "maximum"];
 /// `None` for a type that nobody knows: the platform's own library leaves such a one out.
 pub(super) fn read(value: &Value) -> Result<Option<WorkflowParameter>, Fault> {
     let object = Object::of(value)?;
-    let key_name = object.text("key_name")?.ok_or_else(|| object.missing("key_name"))?;
+    let key_name = object.text("key_name")?.ok_or_else(|| missing("key_name"))?;
     let read = read_as(&object, key_name.clone());
     read.map_err(|why| format!(" (`{key_name}`){why}"))
 }
 
 fn read_as(object: &Object<'_>, key_name: String) -> Result<Option<WorkflowParameter>, Fault> {
-    let kind = object.text("parameter_type")?.ok_or_else(|| object.missing("parameter_type"))?;
+    let kind = object.text("parameter_type")?.ok_or_else(|| missing("parameter_type"))?;
     let Some(parameter_type) = read_type(object, &kind)? else {
         tracing::warn!("the parameter `{key_name}` of type `{kind}` is left out: nobody knows this type");
         return Ok(None);
@@ -88,7 +90,7 @@ fn read_string(object: &Object<'_>) -> Result<StringParameter, Fault> {
 
 fn read_option(value: &Value) -> Result<StringEnum, Fault> {
     let option = Object::of(value)?;
-    let text = |key| option.text(key)?.ok_or_else(|| option.missing(key));
+    let text = |key| option.text(key)?.ok_or_else(|| missing(key));
     Ok(StringEnum { key_name: text("key_name")?, display_name: text("display_name")? })
 }
 
@@ -120,7 +122,7 @@ fn as_written_by_python(text: &str) -> Option<String> {
     let mut written = format!("{}T{}", pieces.date(), time.strftime("%H:%M:%S"));
     let micros = time.subsec_nanosecond() / 1_000;
     if micros != 0 {
-        written.push_str(&format!(".{micros:06}"));
+        let _ = write!(written, ".{micros:06}");
     }
     let offset = match pieces.offset() {
         None => return Some(written),
@@ -128,9 +130,9 @@ fn as_written_by_python(text: &str) -> Option<String> {
         Some(_) => 0,
     };
     let (sign, offset) = (if offset < 0 { '-' } else { '+' }, offset.abs());
-    written.push_str(&format!("{sign}{:02}:{:02}", offset / 3_600, offset / 60 % 60));
+    let _ = write!(written, "{sign}{:02}:{:02}", offset / 3_600, offset / 60 % 60);
     if offset % 60 != 0 {
-        written.push_str(&format!(":{:02}", offset % 60));
+        let _ = write!(written, ":{:02}", offset % 60);
     }
     Some(written)
 }
@@ -145,7 +147,7 @@ fn read_constraints(object: &Object<'_>) -> Result<Vec<Constraint>, Fault> {
 
 fn read_constraint(value: &Value) -> Result<Constraint, Fault> {
     let constraint = Object::of(value)?;
-    let text = |key| constraint.text(key)?.ok_or_else(|| constraint.missing(key));
+    let text = |key| constraint.text(key)?.ok_or_else(|| missing(key));
     let relation = RelationType::from_str_name(&text("relation")?.to_uppercase())
         .ok_or(": `relation` is one of greater, greater_or_eq, smaller, smaller_or_eq, eq".to_owned())?;
     Ok(Constraint { other_key_name: text("other_key_name")?, relation: relation.into() })

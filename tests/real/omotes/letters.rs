@@ -115,13 +115,13 @@ impl Post {
 
     /// A client that listens to one key of a job.
     async fn client(&self, job: JobId, what: &str) -> Hearing {
-        let (_connection, channel) = self.clients.channel().await;
+        let (connection, channel) = self.clients.channel().await;
         let (exchange, plain) = ("omotes_exchange", ExchangeDeclareOptions::default());
         let declared =
             channel.exchange_declare(exchange.into(), ExchangeKind::Direct, plain, FieldTable::default());
         declared.await.expect("the same exchange");
         let key = format!("jobs.{}.{what}", job.0);
-        Hearing::of(_connection, channel, &key, Some(exchange), FieldTable::default()).await
+        Hearing::of(connection, channel, &key, Some(exchange), FieldTable::default()).await
     }
 
     async fn worker(&self, workflow: &str) -> Hearing {
@@ -255,8 +255,8 @@ async fn a_task_without_its_queue_is_sent_again_when_the_queue_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_broker_is_away_letters_wait_and_another_process_may_lead() {
     let mut post = Post::new().await;
-    let [host, port, user, password] = post.clients.parts();
-    let proxy = TcpProxy::before(&format!("{host}:{port}")).await;
+    let [server, port, user, password] = post.clients.parts();
+    let proxy = TcpProxy::before(&format!("{server}:{port}")).await;
     post.clients_url = format!("amqp://{user}:{password}@{}/{}", proxy.address, post.clients.vhost);
     let job = job();
     let mut client = post.client(job, "progress").await;
@@ -304,5 +304,34 @@ async fn a_task_that_no_broker_takes_fails_its_job_and_keeps_nobody_waiting() {
     assert_eq!(client.next().await.data, b"1");
     post.is_empty().await;
     assert_eq!(sending.counters.dead_letters(), 1);
+    sending.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_lies_there_already_is_not_sent_again() {
+    let post = Post::new().await;
+    let (told, waiting) = (job(), job());
+    // A sender before us sent the first one, and was killed before it could forget that.
+    let (_connection, channel) = post.clients.channel().await;
+    let (exchange, plain) = ("omotes_exchange", ExchangeDeclareOptions::default());
+    let declared =
+        channel.exchange_declare(exchange.into(), ExchangeKind::Direct, plain, FieldTable::default());
+    declared.await.expect("the same exchange");
+    let queue = |job: JobId| format!("jobs.{}.result", job.0);
+    post.clients.publish(&queue(told), &[b"r".to_vec()]).await;
+    post.clients.publish(&queue(waiting), &[]).await;
+    for job in [told, waiting] {
+        let (name, options) = (queue(job), QueueBindOptions::default());
+        let name = name.as_str();
+        let bound =
+            channel.queue_bind(name.into(), exchange.into(), name.into(), options, FieldTable::default());
+        bound.await.expect("bound");
+    }
+    let result = |job| Letter { job, content: Content::Result(b"r".to_vec()) };
+    post.write(&[result(told), result(waiting)]).await;
+    let sending = post.sending();
+    post.is_empty().await;
+    assert_eq!(post.clients.waiting(&queue(told)).await, 1);
+    assert_eq!(post.clients.waiting(&queue(waiting)).await, 1);
     sending.end().await;
 }

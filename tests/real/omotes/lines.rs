@@ -94,7 +94,7 @@ async fn orchestrator(broker: &TestBroker) -> Connection {
     connection
 }
 
-async fn texts(count: usize) -> Vec<Vec<u8>> {
+fn texts(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(|number| format!("message {number}").into_bytes()).collect()
 }
 
@@ -104,7 +104,7 @@ async fn replicas_share_a_queue_and_each_message_is_taken_once() {
     let takers: [Arc<Keeper>; 2] = Default::default();
     let first = Listening::on(&broker, takers[0].clone()).await;
     let second = Listening::on(&broker, takers[1].clone()).await;
-    broker.publish("job_deletions", &texts(200).await).await;
+    broker.publish("job_deletions", &texts(200)).await;
     eventually("all came", async || takers[0].count() + takers[1].count() >= 200).await;
     assert!(takers.iter().all(|taker| taker.count() > 0), "both have work");
     first.end().await;
@@ -120,7 +120,7 @@ async fn replicas_share_a_queue_and_each_message_is_taken_once() {
 async fn while_another_orchestrator_is_at_work_nothing_is_taken() {
     let broker = TestBroker::new().await;
     let theirs = orchestrator(&broker).await;
-    broker.publish("job_deletions", &texts(5).await).await;
+    broker.publish("job_deletions", &texts(5)).await;
     let taker = Arc::<Keeper>::default();
     let listening = Listening::starting(&broker, taker.clone(), "job_deletions", "job_deletions");
     let counters = Arc::clone(&listening.counters);
@@ -138,7 +138,7 @@ async fn while_another_orchestrator_is_at_work_nothing_is_taken() {
 async fn the_old_queue_is_emptied_and_removed() {
     let broker = TestBroker::new().await;
     let taker = Arc::<Keeper>::default();
-    let mut bodies = texts(7).await;
+    let mut bodies = texts(7);
     bodies.push(b"? unreadable".to_vec());
     broker.publish("job_cancellations", &bodies).await;
     let listening = Listening::on(&broker, taker.clone()).await;
