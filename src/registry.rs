@@ -16,8 +16,11 @@ use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::sighting::Sighting;
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 
+use pages::{Listed, Page};
+
 mod database;
 pub mod memory;
+pub mod pages;
 
 /// Opens a registry in PostgreSQL or in a SQLite file, and makes its tables where they are missing.
 pub async fn open(settings: &RegistrySettings) -> Result<Arc<dyn Registry>> {
@@ -96,7 +99,7 @@ pub trait Registry: Send + Sync {
     /// A drop was cut off and the dataset is still there: the grace of this row starts anew.
     async fn restart_grace(&self, dataset: &OwnedName, row: &SeenRow, now: i64) -> Result<bool>;
 
-    /// Everything, for lists and reports.
+    /// Everything, for passes and reports.
     async fn ledger(&self) -> Result<Ledger>;
 
     /// One runner at a time, on every host that uses this registry (on this host, for a file): busy
@@ -104,6 +107,21 @@ pub trait Registry: Send + Sync {
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
 
     /// What `check` should tell about this registry.
+    /// What is known of these alone.
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        Ok(pages::about(&self.ledger().await?, datasets, jobs))
+    }
+
+    /// At most `limit` datasets of a list behind the name `after`, with what is known of them.
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        Ok(pages::page(&self.ledger().await?, listed, after, limit, now))
+    }
+
+    /// At most `limit` deleted jobs whose result has not come, behind an id, each with the instant of its deletion.
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        Ok(pages::tombstones(&self.ledger().await?, after, limit))
+    }
+
     async fn advice(&self) -> Result<Vec<String>>;
 }
 

@@ -10,6 +10,7 @@ mod advice;
 mod connection;
 mod difference;
 mod load;
+mod pages;
 mod place;
 mod postgres;
 mod schema;
@@ -23,6 +24,7 @@ use std::sync::PoisonError;
 use async_trait::async_trait;
 
 use super::memory::{check_ledger, same_row};
+use super::pages::{Listed, Page};
 use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::config::RegistrySettings;
 use crate::crash_point;
@@ -35,6 +37,7 @@ use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
 use connection::Connection;
 use load::{Loaded, Scope};
+use pages::Wanted;
 use schema::Schema;
 use statements::Statements;
 use write::Written;
@@ -340,6 +343,18 @@ impl Registry for DatabaseRegistry {
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
         self.place.lock_runner(run).await
+    }
+
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        self.part(datasets, jobs).await
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        self.read_page(Wanted { listed, after, limit, now }).await
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        self.read_tombstones(after, limit).await
     }
 
     async fn advice(&self) -> Result<Vec<String>> {

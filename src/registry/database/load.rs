@@ -21,7 +21,7 @@ use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 
 use read::{claim, deleted, hold, kept_row, last_check, seen_dataset, seen_job, their_row, unread};
-pub(super) use read::{live_job, some};
+pub(super) use read::{ids, live_job, only_name, some, tombstone};
 
 /// What a unit of work needs to know.
 #[derive(Debug, Default)]
