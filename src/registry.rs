@@ -57,6 +57,11 @@ pub trait Registry: Send + Sync {
     /// Jobs that an orchestrator beside us has at work; empty where nobody keeps such a list.
     async fn live_jobs(&self) -> Result<Vec<LiveJob>>;
 
+    /// Whether somebody keeps such a list, also while nobody is at work.
+    async fn has_job_list(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Takes the inventory in or refuses it, decides, and settles every decision but the drops: one
     /// transaction. The inventory was read before the live jobs, and those before this call.
     async fn check(
@@ -102,11 +107,6 @@ pub trait Registry: Send + Sync {
     /// Everything, for passes and reports.
     async fn ledger(&self) -> Result<Ledger>;
 
-    /// One runner at a time, on every host that uses this registry (on this host, for a file): busy
-    /// otherwise.
-    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
-
-    /// What `check` should tell about this registry.
     /// What is known of these alone.
     async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
         Ok(pages::about(&self.ledger().await?, datasets, jobs))
@@ -122,6 +122,11 @@ pub trait Registry: Send + Sync {
         Ok(pages::tombstones(&self.ledger().await?, after, limit))
     }
 
+    /// One runner at a time, on every host that uses this registry (on this host, for a file): busy
+    /// otherwise.
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>>;
+
+    /// What `check` should tell about this registry.
     async fn advice(&self) -> Result<Vec<String>>;
 }
 

@@ -255,6 +255,10 @@ impl Registry for DatabaseRegistry {
         self.job_list().await.map(Option::unwrap_or_default)
     }
 
+    async fn has_job_list(&self) -> Result<bool> {
+        Ok(self.job_list().await?.is_some())
+    }
+
     async fn check(
         &self,
         inventory: &Inventory,
@@ -341,10 +345,6 @@ impl Registry for DatabaseRegistry {
         Ok(self.look("read the registry", &Scope::whole(), None).await?.ledger)
     }
 
-    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
-        self.place.lock_runner(run).await
-    }
-
     async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
         self.part(datasets, jobs).await
     }
@@ -357,10 +357,13 @@ impl Registry for DatabaseRegistry {
         self.read_tombstones(after, limit).await
     }
 
+    async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
+        self.place.lock_runner(run).await
+    }
+
     async fn advice(&self) -> Result<Vec<String>> {
         let loaded = self.look("read the registry", &Scope::whole(), None).await?;
-        let has_list = self.job_list().await?.is_some();
-        Ok(advice::advice(&loaded, has_list, self.place.reach()))
+        Ok(advice::advice(&loaded, self.has_job_list().await?, self.place.reach()))
     }
 }
 

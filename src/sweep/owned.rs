@@ -67,6 +67,7 @@ struct Looked {
     checked: Checked,
     /// As it is after the check.
     ledger: Ledger,
+    has_job_list: bool,
 }
 
 impl OwnedPass {
@@ -108,12 +109,9 @@ impl OwnedPass {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
                 let ledger = self.registry.ledger().await?;
-                let looked = Looked { datasets, checked, ledger };
-                report.warnings.extend(found::warnings(
-                    &looked.ledger,
-                    looked.datasets.len(),
-                    &self.settings,
-                ));
+                let has_job_list = self.registry.has_job_list().await?;
+                let looked = Looked { datasets, checked, ledger, has_job_list };
+                report.warnings.extend(self.warnings(&looked));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
                     owned.add_due(due);
@@ -152,7 +150,7 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        report.warnings.extend(found::warnings(&looked.ledger, looked.datasets.len(), &self.settings));
+        report.warnings.extend(self.warnings(&looked));
         let due = self.fill(owned, &looked, report.started_at);
         owned.jobs_too_old = looked.checked.too_old.iter().map(|job| job.0).collect();
         let going = due::Going { pass: self, journal, run };
@@ -169,8 +167,12 @@ impl OwnedPass {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
-        let ledger = self.registry.ledger().await?;
-        Ok(Ok(Looked { datasets, checked, ledger }))
+        let (ledger, has_job_list) = (self.registry.ledger().await?, self.registry.has_job_list().await?);
+        Ok(Ok(Looked { datasets, checked, ledger, has_job_list }))
+    }
+
+    fn warnings(&self, looked: &Looked) -> Vec<String> {
+        found::warnings(&looked.ledger, looked.datasets.len(), looked.has_job_list, &self.settings)
     }
 
     async fn gather(&self) -> Result<(Vec<ListedDataset>, Inventory)> {
@@ -273,8 +275,16 @@ fn implausible(why: &Implausible) -> Refusal {
             "see what keeps the store from listing everything",
         ),
         Implausible::Empty { registered } => (
-            format!("the store lists nothing, and {registered} datasets are registered"),
-            "look whether this is the right server and whether its data folder is mounted; if everything really is gone, say so once with `timesweep run --apply --accept-empty`",
+            format!(
+                "the store lists nothing, and {} there at the last check",
+                if *registered == 1 {
+                    "1 registered dataset was".into()
+                } else {
+                    format!("{registered} registered datasets were")
+                }
+            ),
+            "look whether this is the right server and has its data; if somebody dropped the last of it on purpose, run \
+             `timesweep run --apply --accept-empty` once, beside a `serve` as well: what is gone counts as gone from then on",
         ),
         Implausible::SuddenLoss { missing, allowed } => (
             format!("{missing} registered datasets are missing at once, and {allowed} may be"),
