@@ -14,8 +14,8 @@ use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
     QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
-use lapin::{Channel, Consumer, ExchangeKind};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, Connection, Consumer, ExchangeKind};
 use tokio_util::sync::CancellationToken;
 
 use super::broker::{self, Place};
@@ -94,16 +94,32 @@ impl Line<'_> {
 
     /// One connection, from its first packet to its last.
     async fn session(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
-        let (connection, place) = tokio::select! {
+        let connected = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            connected = broker::connect(self.broker) => connected?,
+            connected = broker::connect(self.broker) => connected,
         };
+        let (connection, place) = connected.inspect_err(|_| self.counters.standing_by(false))?;
         let ended = match connection.create_channel().await {
             Ok(channel) => Session { line: self, channel, place }.run(cancel, reached).await,
             Err(error) => Err(broker::failed("open a channel", &place, &error)),
         };
+        if let Err(problem) = &ended {
+            let is_taken = problem.kind == crate::problem::Kind::Refused;
+            self.counters.standing_by(is_taken && self.is_one_alone_there(&connection).await);
+        }
         broker::say_goodbye(connection).await;
         ended
+    }
+
+    /// Whether somebody takes all messages alone, as another replica of ours does: whoever shares them, as
+    /// others do, would let us in. We come last, and whatever we were given would go back.
+    async fn is_one_alone_there(&self, connection: &Connection) -> bool {
+        let Ok(channel) = connection.create_channel().await else { return false };
+        let mut last = FieldTable::default();
+        last.insert("x-priority".into(), AMQPValue::LongInt(-1_000_000));
+        let shared = BasicConsumeOptions::default();
+        let asked = channel.basic_consume(self.queue.into(), "timesweep looks".into(), shared, last);
+        asked.await.is_err_and(|error| broker::is_in_exclusive_use(&error))
     }
 
     fn at_once(&self) -> u16 {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use crate::amqp::{self, Counters};
+use crate::amqp::{self, Counters, LineCounters};
 use crate::config::{AmqpSettings, ServeSettings};
 use crate::daemon::{Seams, WayIn};
 use crate::problem::{Problem, Result};
-use crate::server::{self, Health, Insight, RunView};
+use crate::server::{self, Condition, Health, Insight, RunView};
 use crate::state::{RunId, RunRecord, State};
 use crate::wake::Status;
 
@@ -80,14 +80,25 @@ impl Insight for Seen {
 
     fn health(&self) -> Health {
         let status = self.status.get();
-        let mut parts = vec![("loop", status.errors_in_a_row == 0)];
+        let of_loop = if status.errors_in_a_row == 0 { Condition::Ok } else { Condition::Trouble };
+        let mut parts = vec![("loop", of_loop)];
         if let Some(Lines { counters, takes_results }) = &self.lines {
-            parts.push(("deletions", counters.deletions.listens()));
+            parts.push(("deletions", of_line(&counters.deletions)));
             if *takes_results {
-                parts.push(("results", counters.results.listens()));
+                parts.push(("results", of_line(&counters.results)));
             }
         }
         Health { parts }
+    }
+}
+
+fn of_line(line: &LineCounters) -> Condition {
+    if line.listens() {
+        Condition::Ok
+    } else if line.stands_by() {
+        Condition::Standby
+    } else {
+        Condition::Trouble
     }
 }
 
