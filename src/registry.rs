@@ -17,9 +17,12 @@ use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::sighting::Sighting;
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 
+use pages::{Listed, Page};
+
 pub mod beside;
 mod database;
 pub mod memory;
+pub mod pages;
 
 /// Opens a registry in PostgreSQL or in a SQLite file, and makes its tables where they are missing.
 pub async fn open(settings: &RegistrySettings) -> Result<Arc<dyn Registry>> {
@@ -69,6 +72,11 @@ pub trait Registry: Send + Sync {
         Ok(None)
     }
 
+    /// Whether somebody keeps such a list, also while nobody is at work.
+    async fn has_job_list(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Takes the inventory in or refuses it, decides, and settles every decision but the drops: one
     /// transaction. The inventory was read before the live jobs, and those before this call.
     async fn check(
@@ -111,8 +119,23 @@ pub trait Registry: Send + Sync {
     /// A drop was cut off and the dataset is still there: the grace of this row starts anew.
     async fn restart_grace(&self, dataset: &OwnedName, row: &SeenRow, now: i64) -> Result<bool>;
 
-    /// Everything, for lists and reports.
+    /// Everything, for passes and reports.
     async fn ledger(&self) -> Result<Ledger>;
+
+    /// What is known of these alone.
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        Ok(pages::about(&self.ledger().await?, datasets, jobs))
+    }
+
+    /// At most `limit` datasets of a list behind the name `after`, with what is known of them.
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        Ok(pages::page(&self.ledger().await?, listed, after, limit, now))
+    }
+
+    /// At most `limit` deleted jobs whose result has not come, behind an id, each with the instant of its deletion.
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        Ok(pages::tombstones(&self.ledger().await?, after, limit))
+    }
 
     /// One runner at a time, on every host that uses this registry (on this host, for a file): busy
     /// otherwise.

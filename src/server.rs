@@ -33,7 +33,7 @@ use crate::config::ServeSettings;
 use crate::problem::Result;
 use crate::registry::Registry;
 
-pub use self::health::Health;
+pub use self::health::{Condition, Health};
 pub use self::runs::RunView;
 
 /// What the daemon shows of itself.

@@ -5,6 +5,7 @@ mod registry {
     pub mod adoption;
     pub mod differential;
     pub mod meddled;
+    pub mod pages;
     pub mod together;
     pub mod world;
 

@@ -134,6 +134,11 @@ pub fn is_precondition(error: &Error) -> bool {
     said_by_the_broker(error) == Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED))
 }
 
+/// Somebody takes from the queue alone; whoever lacks a right is refused in other words.
+pub fn is_in_exclusive_use(error: &Error) -> bool {
+    is_refused(error) && error.to_string().contains("exclusive use")
+}
+
 fn said_by_the_broker(error: &Error) -> Option<AMQPErrorKind> {
     match error.kind() {
         ErrorKind::ProtocolError(said) => Some(said.kind().clone()),

@@ -19,6 +19,7 @@ pub struct LineCounters {
     dead_letters: AtomicU64,
     interruptions: AtomicU64,
     listens: AtomicBool,
+    stands_by: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
 
@@ -45,6 +46,11 @@ impl LineCounters {
         self.listens.load(Ordering::Relaxed)
     }
 
+    /// Whether another replica has the queue at this moment.
+    pub fn stands_by(&self) -> bool {
+        self.stands_by.load(Ordering::Relaxed)
+    }
+
     /// Why nothing comes in, while that is so.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -52,11 +58,16 @@ impl LineCounters {
 
     pub(crate) fn begun(&self) {
         self.listens.store(true, Ordering::Relaxed);
+        self.standing_by(false);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn ended(&self) {
         self.listens.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn standing_by(&self, stands_by: bool) {
+        self.stands_by.store(stands_by, Ordering::Relaxed);
     }
 
     pub(crate) fn interrupted(&self, why: &str) {

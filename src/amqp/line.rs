@@ -6,6 +6,9 @@
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use lapin::Connection;
+use lapin::options::BasicConsumeOptions;
+use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 
 use super::broker;
@@ -121,10 +124,11 @@ impl Line<'_> {
             }
             broker::connect(self.broker).await
         };
-        let (connection, place) = tokio::select! {
+        let connected = tokio::select! {
             () = cancel.cancelled() => return Ok(()),
-            connected = connecting => connected?,
+            connected = connecting => connected,
         };
+        let (connection, place) = connected.inspect_err(|_| self.counters.standing_by(false))?;
         let ended = match connection.create_channel().await {
             Ok(channel) => {
                 let session = Session { line: self, connection: &connection, channel, place };
@@ -132,7 +136,22 @@ impl Line<'_> {
             }
             Err(error) => Err(place.failed("open a channel", &error)),
         };
+        if let Err(problem) = &ended {
+            let is_taken = problem.kind == Kind::Refused;
+            self.counters.standing_by(is_taken && self.is_one_alone_there(&connection).await);
+        }
         broker::say_goodbye(connection).await;
         ended
+    }
+
+    /// Whether somebody takes all messages alone, as another replica of ours does: whoever shares them, as
+    /// others do, would let us in. We come last, and whatever we were given would go back.
+    async fn is_one_alone_there(&self, connection: &Connection) -> bool {
+        let Ok(channel) = connection.create_channel().await else { return false };
+        let mut last = FieldTable::default();
+        last.insert("x-priority".into(), AMQPValue::LongInt(-1_000_000));
+        let shared = BasicConsumeOptions::default();
+        let asked = channel.basic_consume(self.queue.name.into(), "timesweep looks".into(), shared, last);
+        asked.await.is_err_and(|error| broker::is_in_exclusive_use(&error))
     }
 }

@@ -9,8 +9,8 @@ use crate::problem::{Result, printable, told};
 use crate::report::measure::{DiskReport, TableMeasure};
 use crate::report::measure_text::{self, per_day};
 use crate::report::plan_text::{all_refusals, run_refusals, source_of, table_refusals};
-use crate::report::table::{counted, indented, number, plain};
-use crate::retention::facts::{ConnectionFacts, StoreFacts};
+use crate::report::table::{indented, number, plain};
+use crate::retention::facts::{ConnectionFacts, StoreFacts, Words};
 use crate::retention::model::ByteCount;
 use crate::retention::name::quote_identifier;
 use crate::retention::plan::{DatasetPlan, Plan};
@@ -50,6 +50,8 @@ struct Looked {
     refusals: Vec<crate::retention::guard::Refusal>,
     #[serde(skip)]
     is_refused: bool,
+    #[serde(skip)]
+    words: Words,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,14 +132,22 @@ fn looked(
         advice,
         refusals: plan.refusals.clone(),
         is_refused: plan.is_refused(),
+        words: facts.words,
     }
 }
 
 fn privileges(facts: &StoreFacts, sessions: &SessionRules) -> Vec<String> {
     let can = |yes: bool, what: &str| format!("{} {what}", if yes { "can" } else { "cannot" });
+    let (words, all) = (facts.words, facts.datasets.len());
     let owned = facts.datasets.iter().filter(|dataset| dataset.droppable_by_us).count();
+    let noun = if all == 1 { words.dataset() } else { words.datasets() };
+    let drops = format!("can drop {} of {owned} of {all} {noun}", words.chunks());
+    if words == Words::Influx {
+        // Nobody's session is ever in the way there.
+        return vec![drops];
+    }
     vec![
-        format!("can drop chunks of {owned} of {}", counted(facts.datasets.len(), "hypertable")),
+        drops,
         can(facts.sees_other_sessions, "see other sessions' statements (pg_read_all_stats)"),
         end_sessions(&facts.connection, sessions),
     ]
@@ -184,19 +194,19 @@ fn render(checked: &Checked) -> String {
     let outside = &checked.outside;
     let Some(looked) = &checked.looked else { return outside.render() + &outside.render_troubles() };
     let mut text = format!(
-        "store {}: {}\n  {}\n  state: {}\n  role {}:\n",
+        "store {}: {}\n  {}\n  state: {}\n  {}:\n",
         looked.store,
         printable(&looked.server),
         printable(&looked.identity),
         printable(&looked.state),
-        printable(&looked.role)
+        printable(&who(looked))
     );
     for privilege in &looked.privileges {
         let _ = writeln!(text, "    {}", printable(privilege));
     }
     text.push_str(&outside.render());
     text.push('\n');
-    text.push_str(&table_of(&looked.tables));
+    text.push_str(&table_of(&looked.tables, looked.words));
     for table in looked.tables.iter().filter(|table| !table.refusals.is_empty() || !table.warnings.is_empty())
     {
         let _ = writeln!(text, "\n{}", table.table);
@@ -217,9 +227,17 @@ fn render(checked: &Checked) -> String {
     text
 }
 
-fn table_of(tables: &[CheckedTable]) -> String {
+fn who(looked: &Looked) -> String {
+    match (looked.words, looked.role.as_str()) {
+        (Words::Timescale, role) => format!("role {role}"),
+        (Words::Influx, "") => "without a login".into(),
+        (Words::Influx, user) => format!("user {user}"),
+    }
+}
+
+fn table_of(tables: &[CheckedTable], words: Words) -> String {
     if tables.is_empty() {
-        return "  no hypertables\n".into();
+        return format!("  no {}\n", words.datasets());
     }
     let mut table = plain(&["table", "time", "chunks", "size", "a day", "steady state", "policy", "from"]);
     for checked in tables {

@@ -9,10 +9,14 @@ use serde_json::{Value, json};
 use super::owned::{self, OpenedOwned, ids};
 use super::{Common, exit, output};
 use crate::problem::{Problem, Result, printable};
+use crate::registry::pages::Listed;
 use crate::report::table::{counted, indented, minute, plain};
 use crate::retention::ownership::event::{Event, Met};
 use crate::retention::ownership::{JobId, Ledger, OwnedName};
 use crate::sweep::owned::explain::shortened;
+
+/// As many are asked for at once.
+const PAGE: usize = 1000;
 
 #[derive(Debug, Subcommand)]
 pub enum MarkVerb {
@@ -73,17 +77,41 @@ fn deleted(job: JobId, met: &Met) -> String {
 }
 
 async fn list(opened: &OpenedOwned) -> Result<(String, Value)> {
-    let ledger = opened.registry.ledger().await?;
-    let grace = opened.settings.check.grace;
-    let marks: Vec<Marked> = marked(&ledger, grace).collect();
+    let (marks, tombstones) = (all_marks(opened).await?, all_tombstones(opened).await?);
+    let text = list_text(&marks, &tombstones);
     let tombstones: Vec<Value> =
-        ledger.tombstones.iter().map(|(job, at)| json!({ "job": job.0, "deleted_at": at })).collect();
+        tombstones.iter().map(|(job, at)| json!({ "job": job.0, "deleted_at": at })).collect();
     let json = json!({ "marks": marks.iter().map(Marked::as_json).collect::<Vec<_>>(), "deleted_jobs_without_data": tombstones });
-    Ok((list_text(&marks, &ledger), json))
+    Ok((text, json))
 }
 
-struct Marked<'a> {
-    dataset: &'a OwnedName,
+async fn all_marks(opened: &OpenedOwned) -> Result<Vec<Marked>> {
+    let (now, grace) = (opened.registry.now().await?, opened.settings.check.grace);
+    let mut marks: Vec<Marked> = Vec::new();
+    loop {
+        let after = marks.last().map(|mark| mark.dataset.0.clone());
+        let page = opened.registry.page(Listed::Marked, after.as_deref(), PAGE, now).await?;
+        marks.extend(page.names.iter().filter_map(|name| marked(&page.ledger, name, grace)));
+        if page.names.len() < PAGE {
+            return Ok(marks);
+        }
+    }
+}
+
+async fn all_tombstones(opened: &OpenedOwned) -> Result<Vec<(JobId, i64)>> {
+    let mut all: Vec<(JobId, i64)> = Vec::new();
+    loop {
+        let after = all.last().map(|(job, _)| job.0.to_string());
+        let page = opened.registry.tombstones(after.as_deref(), PAGE).await?;
+        all.extend(&page);
+        if page.len() < PAGE {
+            return Ok(all);
+        }
+    }
+}
+
+struct Marked {
+    dataset: OwnedName,
     job: Option<JobId>,
     at: i64,
     grace_ends: i64,
@@ -97,20 +125,19 @@ enum Hold {
     Until(i64),
 }
 
-fn marked(ledger: &Ledger, grace: i64) -> impl Iterator<Item = Marked<'_>> {
-    ledger.rows.iter().filter_map(move |(dataset, row)| {
-        let at = row.mark.as_ref()?.at;
-        let grace_ends = at.saturating_add(grace);
-        let hold = match ledger.holds.get(dataset) {
-            None => Hold::None,
-            Some(None) => Hold::UntilRemoved,
-            Some(Some(until)) => Hold::Until(*until),
-        };
-        Some(Marked { dataset, job: row.job, at, grace_ends, hold })
-    })
+fn marked(ledger: &Ledger, dataset: &OwnedName, grace: i64) -> Option<Marked> {
+    let row = ledger.rows.get(dataset)?;
+    let at = row.mark.as_ref()?.at;
+    let hold = match ledger.holds.get(dataset) {
+        None => Hold::None,
+        Some(None) => Hold::UntilRemoved,
+        Some(Some(until)) => Hold::Until(*until),
+    };
+    let grace_ends = at.saturating_add(grace);
+    Some(Marked { dataset: dataset.clone(), job: row.job, at, grace_ends, hold })
 }
 
-impl Marked<'_> {
+impl Marked {
     fn as_json(&self) -> Value {
         json!({
             "dataset": self.dataset.0,
@@ -123,7 +150,7 @@ impl Marked<'_> {
     }
 }
 
-fn list_text(marks: &[Marked<'_>], ledger: &Ledger) -> String {
+fn list_text(marks: &[Marked], tombstones: &[(JobId, i64)]) -> String {
     let mut text = String::from("nothing is marked\n");
     if !marks.is_empty() {
         let mut table = plain(&["dataset", "last job", "marked", "grace ends", "held"]);
@@ -144,15 +171,15 @@ fn list_text(marks: &[Marked<'_>], ledger: &Ledger) -> String {
         }
         text = indented(&table);
     }
-    for (job, at) in &ledger.tombstones {
+    for (job, at) in tombstones {
         let _ = writeln!(text, "job {} was deleted {} UTC, and has no data so far", job.0, minute(*at));
     }
     text
 }
 
 async fn cancel_dataset(opened: &OpenedOwned, dataset: OwnedName) -> Result<(String, Value)> {
-    let ledger = opened.registry.ledger().await?;
-    if !marked(&ledger, 0).any(|mark| *mark.dataset == dataset) {
+    let ledger = opened.registry.about(std::slice::from_ref(&dataset), &[]).await?;
+    if marked(&ledger, &dataset, 0).is_none() {
         return Err(Problem::usage(format!("dataset {} has no mark", shortened(&dataset.0)))
             .hint("`timesweep mark list` shows what is marked"));
     }
@@ -166,14 +193,13 @@ async fn cancel_dataset(opened: &OpenedOwned, dataset: OwnedName) -> Result<(Str
 }
 
 async fn cancel_job(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)> {
-    let ledger = opened.registry.ledger().await?;
+    let ledger = opened.registry.about(&[], &[job]).await?;
     if !ledger.deleted_jobs.contains_key(&job) && !ledger.tombstones.contains_key(&job) {
         return Err(Problem::usage(format!("job {} is not deleted", job.0))
             .hint("`timesweep mark list` shows what is marked, and by which job"));
     }
-    let claimed = |dataset: &OwnedName| ledger.claims.of(dataset).iter().any(|claim| claim.job == job);
-    let datasets: Vec<OwnedName> =
-        marked(&ledger, 0).map(|mark| mark.dataset).filter(|dataset| claimed(dataset)).cloned().collect();
+    let is_marked = |dataset: &&OwnedName| marked(&ledger, dataset, 0).is_some();
+    let datasets: Vec<OwnedName> = ledger.claims.by(job).filter(is_marked).cloned().collect();
     let hold_until = cancel(opened, &datasets, Some(job)).await?;
     let names: Vec<&str> = datasets.iter().map(|dataset| &*dataset.0).collect();
     let has_claims = ledger.claims.by(job).next().is_some();

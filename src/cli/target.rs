@@ -25,6 +25,6 @@ pub fn find<'a>(plan: &'a Plan, name: &RelationName) -> Option<Target<'a>> {
 }
 
 pub fn unknown(name: &RelationName) -> Problem {
-    Problem::usage(format!("there is no hypertable and no chunk {name}"))
+    Problem::usage(format!("there is no table and no chunk {name}"))
         .hint("`timesweep plan --all` lists every chunk; names are compared letter by letter")
 }

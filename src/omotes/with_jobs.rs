@@ -13,6 +13,7 @@ use super::reading::Message;
 use super::rows::Need;
 use crate::problem::Result;
 use crate::registry::beside::Beside;
+use crate::registry::pages::{Listed, Page};
 use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
@@ -123,6 +124,22 @@ impl Registry for WithJobs {
 
     async fn ledger(&self) -> Result<Ledger> {
         self.registry().ledger().await
+    }
+
+    async fn has_job_list(&self) -> Result<bool> {
+        self.registry().has_job_list().await
+    }
+
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        self.registry().about(datasets, jobs).await
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        self.registry().page(listed, after, limit, now).await
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        self.registry().tombstones(after, limit).await
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {

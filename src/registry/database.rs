@@ -13,6 +13,7 @@ mod difference;
 mod jobs;
 mod load;
 pub(super) mod neighbour;
+mod pages;
 mod place;
 mod postgres;
 mod schema;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 
 use super::beside::Beside;
 use super::memory::{check_ledger, same_row};
+use super::pages::{Listed, Page};
 use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::config::RegistrySettings;
 use crate::crash_point;
@@ -39,6 +41,7 @@ use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
 use connection::Connection;
 use load::{Loaded, Scope};
+use pages::Wanted;
 use schema::Schema;
 use statements::Statements;
 use write::Written;
@@ -271,6 +274,10 @@ impl Registry for DatabaseRegistry {
         self.status_of_job(job).await
     }
 
+    async fn has_job_list(&self) -> Result<bool> {
+        Ok(self.job_list().await?.is_some())
+    }
+
     async fn check(
         &self,
         inventory: &Inventory,
@@ -359,14 +366,25 @@ impl Registry for DatabaseRegistry {
         Ok(self.look("read the registry", &Scope::whole(), None).await?.ledger)
     }
 
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        self.part(datasets, jobs).await
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        self.read_page(Wanted { listed, after, limit, now }).await
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        self.read_tombstones(after, limit).await
+    }
+
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
         self.place.lock_runner(run).await
     }
 
     async fn advice(&self) -> Result<Vec<String>> {
         let loaded = self.look("read the registry", &Scope::whole(), None).await?;
-        let has_list = self.job_list().await?.is_some();
-        Ok(advice::advice(&loaded, has_list, self.place.reach()))
+        Ok(advice::advice(&loaded, self.has_job_list().await?, self.place.reach()))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 #[derive(Clone, Default)]
 pub struct Memory {
     ledger: Arc<Mutex<Ledger>>,
-    live: Arc<Mutex<Vec<LiveJob>>>,
+    live: Arc<Mutex<Option<Vec<LiveJob>>>>,
     clock: Arc<Mutex<i64>>,
     runner: Arc<Mutex<Option<String>>>,
 }
@@ -29,7 +29,7 @@ impl Memory {
 
     /// Sets what an orchestrator would list as being at work.
     pub fn set_live_jobs<J: Into<LiveJob>>(&self, jobs: Vec<J>) {
-        *held(&self.live) = jobs.into_iter().map(Into::into).collect();
+        *held(&self.live) = Some(jobs.into_iter().map(Into::into).collect());
     }
 
     /// Changes the ledger, as another process would.
@@ -110,7 +110,11 @@ impl Registry for Memory {
     }
 
     async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
-        Ok(held(&self.live).clone())
+        Ok(held(&self.live).clone().unwrap_or_default())
+    }
+
+    async fn has_job_list(&self) -> Result<bool> {
+        Ok(held(&self.live).is_some())
     }
 
     async fn check(

@@ -26,8 +26,8 @@ pub fn not_done(report: &Report) -> Vec<String> {
     if !report.refusals.is_empty() {
         said.push("nothing was dropped: the whole run is refused".to_owned());
     }
-    let no_table = |table: &String| format!("the policy for {table} matches no hypertable");
-    said.extend(report.unmatched_policies.iter().map(no_table));
+    let nothing = |table: &String| format!("the policy for {table} matches nothing");
+    said.extend(report.unmatched_policies.iter().map(nothing));
     said.extend(report.datasets.iter().flat_map(not_done_of));
     said
 }

@@ -177,6 +177,18 @@ impl OwnedReport {
         self.dropped().filter_map(|item| item.bytes).sum()
     }
 
+    /// How many stand in which way: another pass with the same numbers found nothing that changed.
+    pub fn counts(&self) -> Vec<(Standing, usize)> {
+        self.groups.iter().map(|group| (group.standing, group.count)).collect()
+    }
+
+    /// Nothing was gone for, settled, marked, registered again or forgotten.
+    pub fn did_nothing(&self) -> bool {
+        let changes = [Standing::Marked, Standing::Recovered, Standing::Forgotten, Standing::LeftByCap];
+        let is_untouched = self.items.is_empty() && self.settled.is_empty() && self.jobs_too_old.is_empty();
+        is_untouched && changes.into_iter().all(|standing| self.count(standing) == 0)
+    }
+
     pub fn has_trouble(&self) -> bool {
         self.items.iter().any(|item| item.outcome.is_trouble())
     }

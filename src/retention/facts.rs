@@ -29,6 +29,46 @@ pub struct StoreFacts {
     pub sees_other_sessions: bool,
     pub other_drops: Vec<OtherDrop>,
     pub connection: ConnectionFacts,
+    pub words: Words,
+}
+
+/// How people who run a store of this kind speak of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Words {
+    #[default]
+    Timescale,
+    Influx,
+}
+
+impl Words {
+    pub fn dataset(self) -> &'static str {
+        match self {
+            Self::Timescale => "hypertable",
+            Self::Influx => "retention policy",
+        }
+    }
+
+    pub fn datasets(self) -> &'static str {
+        match self {
+            Self::Timescale => "hypertables",
+            Self::Influx => "retention policies",
+        }
+    }
+
+    pub fn chunks(self) -> &'static str {
+        match self {
+            Self::Timescale => "chunks",
+            Self::Influx => "shard groups",
+        }
+    }
+
+    /// How the name of a dataset is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Timescale => "schema.table",
+            Self::Influx => "database.retention_policy",
+        }
+    }
 }
 
 /// A name from the policies that the store has no dataset for.

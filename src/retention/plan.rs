@@ -214,7 +214,7 @@ fn run_warnings(facts: &StoreFacts, rules: &Rules) -> Vec<String> {
         ));
     }
     let unmatched = unmatched_policies(facts, rules);
-    warnings.extend(unmatched.iter().map(|table| format!("the policy for {table} matches no hypertable")));
+    warnings.extend(unmatched.iter().map(|table| format!("the policy for {table} matches nothing")));
     warnings
 }
 

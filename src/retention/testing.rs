@@ -1,6 +1,6 @@
 //! Short ways to build facts and rules in tests.
 
-use super::facts::{ConnectionFacts, DatasetFacts, StoreFacts};
+use super::facts::{ConnectionFacts, DatasetFacts, StoreFacts, Words};
 use super::model::{ByteCount, Chunk, ChunkPart, PartState, StoreIdentity};
 use super::name::RelationName;
 use super::policy::{DropAfter, PolicySource};
@@ -73,6 +73,7 @@ pub fn daily(name: &str, count: i64) -> DatasetFacts {
 
 pub fn store(datasets: Vec<DatasetFacts>) -> StoreFacts {
     StoreFacts {
+        words: Words::Timescale,
         identity: StoreIdentity { system: "7000".into(), database: "metrics".into(), database_oid: 5 },
         now: NOW,
         our_now: NOW,

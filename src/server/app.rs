@@ -14,8 +14,9 @@ use super::guard::Tokens;
 use crate::config::TokenSettings;
 use crate::problem::Result;
 use crate::registry::Registry;
+use crate::registry::pages::{Listed, Page};
 use crate::retention::ownership::event::{Event, Met};
-use crate::retention::ownership::{JobId, Ledger};
+use crate::retention::ownership::{JobId, Ledger, OwnedName};
 use crate::wake::Wake;
 
 /// How long work that was begun may take after the last connection is closed.
@@ -52,10 +53,43 @@ impl App {
         .await
     }
 
-    /// Everything that is known, and when.
-    pub(super) async fn ledger(&self) -> Result<(Ledger, i64), Trouble> {
-        let registry = Arc::clone(&self.registry);
-        self.undropped(async move { Ok((registry.ledger().await?, registry.now().await?)) }).await
+    /// What is known of one dataset and one job, and when.
+    pub(super) async fn about(
+        &self,
+        dataset: Option<&OwnedName>,
+        job: Option<JobId>,
+    ) -> Result<(Ledger, i64), Trouble> {
+        let (registry, dataset) = (Arc::clone(&self.registry), dataset.cloned());
+        self.undropped(async move {
+            let ledger = registry.about(dataset.as_slice(), job.as_slice()).await?;
+            Ok((ledger, registry.now().await?))
+        })
+        .await
+    }
+
+    /// The datasets of a list behind a name, and when.
+    pub(super) async fn page(
+        &self,
+        listed: Listed,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Page, i64), Trouble> {
+        let (registry, after) = (Arc::clone(&self.registry), after.map(str::to_owned));
+        self.undropped(async move {
+            let now = registry.now().await?;
+            Ok((registry.page(listed, after.as_deref(), limit, now).await?, now))
+        })
+        .await
+    }
+
+    /// Deleted jobs whose result has not come, behind the text of an id.
+    pub(super) async fn tombstones(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(JobId, i64)>, Trouble> {
+        let (registry, after) = (Arc::clone(&self.registry), after.map(str::to_owned));
+        self.undropped(async move { registry.tombstones(after.as_deref(), limit).await }).await
     }
 
     /// What the orchestrator says of a job that is at work.

@@ -1,7 +1,5 @@
 //! What is known about each dataset.
 
-use std::collections::BTreeSet;
-
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::Serialize;
@@ -11,6 +9,7 @@ use uuid::Uuid;
 use super::answer::{Trouble, Troubles};
 use super::app::App;
 use super::pages::{List, Page, instant};
+use crate::registry::pages::Listed;
 use crate::retention::ownership::{Ledger, OwnedName};
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -59,12 +58,10 @@ pub(super) async fn list_datasets(
     State(app): State<App>,
     Query(page): Query<Page>,
 ) -> Result<Json<List<DatasetView>>, Trouble> {
-    let (ledger, now) = app.ledger().await?;
-    let seen = ledger.datasets.keys().chain(ledger.rows.keys());
-    let names: BTreeSet<&OwnedName> =
-        seen.chain(ledger.claims.iter().map(|(name, _)| name)).chain(ledger.holds.keys()).collect();
-    let List { items, next } = page.of(names.into_iter(), |name| &*name.0)?;
-    Ok(Json(List { items: items.into_iter().map(|name| view(&ledger, name, now)).collect(), next }))
+    let limit = page.limit()?;
+    let (known, now) = app.page(Listed::Known, page.cursor.as_deref(), limit + 1).await?;
+    let views = known.names.iter().map(|name| view(&known.ledger, name, now)).collect();
+    Ok(Json(List::of(views, limit, |view: &DatasetView| view.name.as_str())))
 }
 
 fn view(ledger: &Ledger, name: &OwnedName, now: i64) -> DatasetView {

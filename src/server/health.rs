@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 
 use super::app::App;
 
-/// The parts of the daemon by name, and whether each one works.
+/// The parts of the daemon by name, and how each one is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
-    pub parts: Vec<(&'static str, bool)>,
+    pub parts: Vec<(&'static str, Condition)>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -22,10 +22,13 @@ pub(super) struct HealthView {
     parts: BTreeMap<&'static str, Condition>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+/// The worst of them is the condition of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Condition {
+pub enum Condition {
     Ok,
+    /// Another replica does this, and we take over when it ends.
+    Standby,
     Trouble,
 }
 
@@ -39,14 +42,16 @@ impl From<bool> for Condition {
 #[utoipa::path(
     get, path = "/health", operation_id = "health", tag = "health",
     responses(
-        (status = 200, description = "Everything works", body = HealthView),
+        (status = 200, description = "Everything works, or stands by for another replica", body = HealthView),
         (status = 503, description = "A part is in trouble; the log says why", body = HealthView),
     ),
 )]
 pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthView>) {
     let parts = app.insight.health().parts;
-    let works = parts.iter().all(|(_, works)| *works);
-    let code = if works { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let parts = parts.into_iter().map(|(name, works)| (name, works.into())).collect();
-    (code, Json(HealthView { status: works.into(), parts }))
+    let status = parts.iter().map(|(_, condition)| *condition).max().unwrap_or(Condition::Ok);
+    let code = match status {
+        Condition::Ok | Condition::Standby => StatusCode::OK,
+        Condition::Trouble => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, Json(HealthView { status, parts: parts.into_iter().collect() }))
 }

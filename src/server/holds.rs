@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::answer::{Trouble, Troubles};
 use super::app::App;
 use super::pages::{List, Page, instant};
+use crate::registry::pages::Listed;
 use crate::retention::ownership::OwnedName;
 use crate::retention::ownership::event::Event;
 
@@ -49,10 +50,11 @@ pub(super) async fn list_holds(
     State(app): State<App>,
     Query(page): Query<Page>,
 ) -> Result<Json<List<HoldView>>, Trouble> {
-    let (ledger, now) = app.ledger().await?;
-    let in_force = ledger.holds.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
-    let holds = in_force.map(|(dataset, until)| view(dataset, *until));
-    Ok(Json(page.of(holds, |hold| hold.dataset.as_str())?))
+    let limit = page.limit()?;
+    let (held, _) = app.page(Listed::Held, page.cursor.as_deref(), limit + 1).await?;
+    let until = |dataset: &OwnedName| held.ledger.holds.get(dataset).copied().flatten();
+    let holds = held.names.iter().map(|dataset| view(dataset, until(dataset))).collect();
+    Ok(Json(List::of(holds, limit, |hold: &HoldView| hold.dataset.as_str())))
 }
 
 /// Pin a dataset.
@@ -71,7 +73,7 @@ pub(super) async fn add_hold(
 ) -> Result<Json<HoldView>, Trouble> {
     let dataset = name(hold.dataset)?;
     let until = hold.until.as_deref().map(end).transpose()?;
-    let (ledger, now) = app.ledger().await?;
+    let (ledger, now) = app.about(Some(&dataset), None).await?;
     if until.is_some_and(|until| until <= now) {
         return Err(Trouble::bad_request("`until` has passed already"));
     }

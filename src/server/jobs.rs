@@ -57,7 +57,7 @@ pub(super) async fn get_job(
     let job = JobId(id(&job_id)?);
     // First what it does: who ends meanwhile is in the registry by then.
     let status = app.job_status(job).await?;
-    let (ledger, _) = app.ledger().await?;
+    let (ledger, _) = app.about(None, Some(job)).await?;
     view(&ledger, job, status).map(Json).ok_or_else(|| {
         Trouble::new(StatusCode::NOT_FOUND, "nobody has heard of this job")
             .hint("a job is known while it is at work, and once it succeeded or was deleted")

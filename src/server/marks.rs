@@ -11,6 +11,7 @@ use super::answer::{Trouble, Troubles};
 use super::app::App;
 use super::datasets::{DatasetState, state_of};
 use super::pages::{List, Page, instant};
+use crate::registry::pages::Listed;
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
@@ -67,11 +68,35 @@ pub(super) async fn list_marks(
     State(app): State<App>,
     Query(page): Query<Page>,
 ) -> Result<Json<List<MarkView>>, Trouble> {
-    let (ledger, _) = app.ledger().await?;
-    let marked = ledger.rows.iter().filter_map(|(name, row)| Some((name, row.mark.as_ref()?)));
-    let datasets = marked.map(|(name, mark)| dataset_mark(&ledger, name, mark));
-    let tombstones = ledger.tombstones.iter().map(|(job, at)| tombstone(*job, *at));
-    Ok(Json(page.of(datasets.chain(tombstones), |mark| mark.key.as_str())?))
+    let limit = page.limit()?;
+    let cursor = page.cursor.as_deref().unwrap_or_default();
+    let mut marks = Vec::new();
+    if let Some(after) = behind(DATASETS, cursor) {
+        let (marked, _) = app.page(Listed::Marked, after, limit + 1).await?;
+        let mark =
+            |name| Some(dataset_mark(&marked.ledger, name, marked.ledger.rows.get(name)?.mark.as_ref()?));
+        marks.extend(marked.names.iter().filter_map(mark));
+    }
+    let more = limit + 1 - marks.len();
+    if let Some(after) = behind(JOBS, cursor).filter(|_| more > 0) {
+        let tombstones = app.tombstones(after, more).await?;
+        marks.extend(tombstones.into_iter().map(|(job, at)| tombstone(job, at)));
+    }
+    Ok(Json(List::of(marks, limit, |mark: &MarkView| mark.key.as_str())))
+}
+
+/// What keys begin with: datasets come before jobs.
+const DATASETS: &str = "dataset:";
+const JOBS: &str = "job:";
+
+/// Where the part of the list whose keys begin with this goes on behind a cursor: not at all, from its beginning, or
+/// behind a text.
+fn behind<'a>(part: &str, cursor: &'a str) -> Option<Option<&'a str>> {
+    match cursor.strip_prefix(part) {
+        Some(after) => Some(Some(after)),
+        None if cursor < part => Some(None),
+        None => None,
+    }
 }
 
 fn dataset_mark(ledger: &Ledger, name: &OwnedName, mark: &Mark) -> MarkView {
@@ -81,7 +106,7 @@ fn dataset_mark(ledger: &Ledger, name: &OwnedName, mark: &Mark) -> MarkView {
         marked_at: instant(mark.at),
         seen: mark.seen.is_some(),
         announced: mark.announced,
-        key: format!("dataset:{}", name.0),
+        key: format!("{DATASETS}{}", name.0),
     }
 }
 
@@ -95,7 +120,7 @@ fn kind_of(ledger: &Ledger, name: &OwnedName) -> MarkKind {
 
 fn tombstone(job: JobId, at: i64) -> MarkView {
     let id = job.0.to_string();
-    let key = format!("job:{id}");
+    let key = format!("{JOBS}{id}");
     MarkView { id, kind: MarkKind::Tombstone, marked_at: instant(at), seen: false, announced: false, key }
 }
 
@@ -115,8 +140,9 @@ pub(super) async fn cancel_mark(
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Json<MarkCancelled>, Trouble> {
-    let (ledger, now) = app.ledger().await?;
     let dataset = OwnedName(id.as_str().into());
+    let job = Uuid::parse_str(&id).ok().map(JobId);
+    let (ledger, now) = app.about(Some(&dataset), job).await?;
     if let Some(row) = ledger.rows.get(&dataset) {
         if row.mark.is_none() {
             return Err(Trouble::new(StatusCode::CONFLICT, "this dataset is not marked"));
@@ -125,7 +151,6 @@ pub(super) async fn cancel_mark(
         app.record(Event::CancelMark { dataset, hold_until }).await?;
         return Ok(Json(MarkCancelled { id, kind, held_until: Some(instant(hold_until)) }));
     }
-    let job = Uuid::parse_str(&id).ok().map(JobId);
     let job = job.filter(|job| ledger.tombstones.contains_key(job)).ok_or_else(nothing_is_marked)?;
     app.record(Event::CancelTombstone(job)).await?;
     Ok(Json(MarkCancelled { id, kind: MarkKind::Tombstone, held_until: None }))

@@ -37,20 +37,15 @@ impl Page {
             Some(_) => Err(Trouble::bad_request(format!("`limit` has to be 1 to {MOST}"))),
         }
     }
+}
 
-    /// The part of everything, in the order of its keys, that belongs on this page.
-    pub(super) fn of<T>(
-        &self,
-        all: impl Iterator<Item = T>,
-        key: impl Fn(&T) -> &str,
-    ) -> Result<List<T>, Trouble> {
-        let limit = self.limit()?;
-        let is_behind = |item: &T| self.cursor.as_deref().is_none_or(|cursor| key(item) > cursor);
-        let mut items: Vec<T> = all.filter(is_behind).take(limit + 1).collect();
+impl<T> List<T> {
+    /// `items` has one more than the limit where another page follows.
+    pub(super) fn of(mut items: Vec<T>, limit: usize, key: impl Fn(&T) -> &str) -> Self {
         let has_more = items.len() > limit;
         items.truncate(limit);
         let next = items.last().filter(|_| has_more).map(|last| key(last).to_owned());
-        Ok(List { items, next })
+        Self { items, next }
     }
 }
 

@@ -38,10 +38,6 @@ pub(super) async fn list_runs(
 ) -> Result<Json<List<RunView>>, Trouble> {
     let limit = page.limit()?;
     let insight = app.insight.clone();
-    let mut items =
-        app.undropped(async move { insight.runs(page.cursor.as_deref(), limit + 1).await }).await?;
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| has_more).map(|last| last.id.clone());
-    Ok(Json(List { items, next }))
+    let runs = app.undropped(async move { insight.runs(page.cursor.as_deref(), limit + 1).await }).await?;
+    Ok(Json(List::of(runs, limit, |run| run.id.as_str())))
 }

@@ -199,12 +199,18 @@ async fn what_is_no_job_is_refused_and_writes_nothing() {
 async fn health_is_said_to_everybody_without_reasons() {
     let world = World::new().await;
     let ask = async || client().get(format!("{}/health", world.url)).send().await.expect("an answer");
-    world.shown.health.lock().expect("the health").parts = vec![("amqp", true), ("checks", true)];
+    world.shown.health.lock().expect("the health").parts =
+        vec![("amqp", Condition::Ok), ("checks", Condition::Ok)];
     let well = ask().await;
     assert_eq!(well.status(), StatusCode::OK);
     let body: Value = well.json().await.expect("JSON");
     assert_eq!(body, json!({"status": "ok", "parts": {"amqp": "ok", "checks": "ok"}}));
-    world.shown.health.lock().expect("the health").parts[0].1 = false;
+    world.shown.health.lock().expect("the health").parts[0].1 = Condition::Standby;
+    let waits = ask().await;
+    assert_eq!(waits.status(), StatusCode::OK);
+    let body: Value = waits.json().await.expect("JSON");
+    assert_eq!(body, json!({"status": "standby", "parts": {"amqp": "standby", "checks": "ok"}}));
+    world.shown.health.lock().expect("the health").parts[0].1 = Condition::Trouble;
     let ill = ask().await;
     assert_eq!(ill.status(), StatusCode::SERVICE_UNAVAILABLE);
     let body: Value = ill.json().await.expect("JSON");

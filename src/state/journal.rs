@@ -1,8 +1,9 @@
 //! Writing the journal: a run begins, says what it will drop, says what became of that, and ends.
 //!
-//! Invariant 4: no chunk is touched before its intent is on disk. Rows are only ever added; a second,
-//! different answer to the same intent is refused, the same answer again is silently right (so a caller
-//! may repeat itself after a lost answer).
+//! Invariant 4: no chunk is touched before its intent is on disk. Rows are only ever added, and only a pass of
+//! the loop without an intent, that ended well before another one, may ever go; a second, different answer to
+//! the same intent is refused, the same answer again is silently right (so a caller may repeat itself after
+//! a lost answer).
 
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -27,6 +28,9 @@ const TELL_REPORT: &str = "
     INSERT INTO told_report (run, report_json)
     SELECT run.number, ?2 FROM run JOIN run_end ON run_end.run = run.number
     WHERE run.id = ?1 AND run_end.report_json IS NOT ?2";
+
+// What may not go the trigger `run_is_kept` keeps.
+const FORGET_QUIET_PASS: &str = "DELETE FROM run WHERE id = ?1";
 
 const WRITE_INTENTS: &str = "
     INSERT INTO intent (run, range_start, range_end, dataset_schema, dataset_name, bytes, reason, parts)
@@ -97,6 +101,14 @@ impl State {
         let statement = sqlx::query(TELL_REPORT).bind(run.to_string()).bind(report_json.to_owned());
         let kept = self.file.try_execute(statement).await;
         kept.map_err(|error| self.journal_problem(&error, || format!("run {run} was told before")))?;
+        Ok(())
+    }
+
+    /// Forgets a pass of `serve` that did nothing, once a later one on the same store has ended. Any other run is
+    /// refused; one that is gone already is right.
+    pub async fn forget_quiet_pass(&self, run: RunId) -> Result<()> {
+        let forgotten = self.file.try_execute(sqlx::query(FORGET_QUIET_PASS).bind(run.to_string())).await;
+        forgotten.map_err(|error| self.journal_problem(&error, || format!("run {run} may not go")))?;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 #[cfg(debug_assertions)] // release builds have no crash points
 mod crash;
 mod file;
+mod history;
 mod holds_and_samples;
 mod journal;
 mod timing;
@@ -20,6 +21,8 @@ use super::*;
 
 /// A name with everything that could break a statement or a JSON text.
 const NASTY: &str = "a\"; drop table run; --'\\\n\t\u{1F4A5}é`]}";
+
+const DROPPED: Outcome = Outcome::Dropped { bytes: Some(ByteCount(7)) };
 
 fn identity() -> StoreIdentity {
     StoreIdentity { system: "7345".into(), database: "metrics".into(), database_oid: 4_294_967_295 }

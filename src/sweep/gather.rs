@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::config::StoreConfig;
 use crate::problem::{Problem, Result};
 use crate::retention::drift::Selection;
-use crate::retention::facts::{Hold, NotADataset, StoreFacts};
+use crate::retention::facts::{Hold, NotADataset, StoreFacts, Words};
 use crate::retention::name::{DatasetName, TablePattern};
 use crate::retention::plan::{DatasetPlan, Drawing, Plan, draw};
 use crate::retention::policy::PolicySource;
@@ -25,7 +25,7 @@ pub async fn facts(driver: &dyn Driver, config: &StoreConfig) -> Result<StoreFac
     let facts = driver.facts(&wanted(&config.rules)).await?;
     refuse_long_waits(config.execution.lock_timeout, facts.connection.deadlock_timeout)?;
     match facts.not_datasets.first() {
-        Some(missing) => Err(not_a_hypertable(missing, &driver.facts(&Wanted::default()).await?)),
+        Some(missing) => Err(not_a_dataset(missing, &driver.facts(&Wanted::default()).await?)),
         None => Ok(facts),
     }
 }
@@ -107,14 +107,19 @@ fn wanted(rules: &Rules) -> Wanted {
     Wanted { only: (typed && exact.len() == rules.policies.len()).then(|| exact.clone()), expected: exact }
 }
 
-fn not_a_hypertable(missing: &NotADataset, facts: &StoreFacts) -> Problem {
-    let (name, database) = (&missing.name, &facts.identity.database);
-    match &missing.what_it_is {
-        Some(what) => Problem::usage(format!("{name} is {what}, not a hypertable"))
-            .hint("`timesweep check` lists the hypertables"),
-        None => Problem::usage(format!("there is no table {name} in database {database}"))
-            .hint(nearest(missing, facts)),
-    }
+fn not_a_dataset(missing: &NotADataset, facts: &StoreFacts) -> Problem {
+    let (name, words) = (&missing.name, facts.words);
+    let sentence = match (&missing.what_it_is, words) {
+        (Some(what), _) => {
+            return Problem::usage(format!("{name} is {what}, not a {}", words.dataset()))
+                .hint(format!("`timesweep check` lists the {}", words.datasets()));
+        }
+        (None, Words::Timescale) => {
+            format!("there is no table {name} in database {}", facts.identity.database)
+        }
+        (None, Words::Influx) => format!("there is no retention policy {name} on this server"),
+    };
+    Problem::usage(sentence).hint(nearest(missing, facts))
 }
 
 /// A third of the letters may differ; a right name in another schema is one step away.
@@ -128,8 +133,11 @@ fn nearest(missing: &NotADataset, facts: &StoreFacts) -> String {
     let best = facts.datasets.iter().map(|dataset| &dataset.name).min_by_key(|name| distance(name));
     match best {
         Some(name) if distance(name) <= allowed => format!("did you mean {name}?"),
-        _ => "`timesweep check` lists the hypertables; names are schema.table, compared letter by letter"
-            .into(),
+        _ => format!(
+            "`timesweep check` lists the {}; names are {}, compared letter by letter",
+            facts.words.datasets(),
+            facts.words.name()
+        ),
     }
 }
 

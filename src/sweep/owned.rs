@@ -65,6 +65,7 @@ pub struct OwnedPass {
 struct Looked {
     datasets: Vec<ListedDataset>,
     checked: Checked,
+    has_job_list: bool,
 }
 
 impl OwnedPass {
@@ -105,13 +106,9 @@ impl OwnedPass {
         match previewed {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
-                let looked = Looked { datasets, checked };
-                report.warnings.extend(found::warnings(
-                    &looked.checked.ledger,
-                    looked.datasets.len(),
-                    &self.settings,
-                    now,
-                ));
+                let has_job_list = self.registry.has_job_list().await?;
+                let looked = Looked { datasets, checked, has_job_list };
+                report.warnings.extend(self.warnings(&looked, now));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
                     owned.add_due(due);
@@ -150,8 +147,7 @@ impl OwnedPass {
         };
         worked.has_looked = true;
         owned.listed = looked.datasets.len();
-        let (ledger, now) = (&looked.checked.ledger, report.started_at);
-        report.warnings.extend(found::warnings(ledger, looked.datasets.len(), &self.settings, now));
+        report.warnings.extend(self.warnings(&looked, report.started_at));
         let due = self.fill(owned, &looked, report.started_at);
         owned.jobs_too_old = looked.checked.too_old.iter().map(|job| job.0).collect();
         let going = due::Going { pass: self, journal, run };
@@ -168,7 +164,13 @@ impl OwnedPass {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
-        Ok(Ok(Looked { datasets, checked }))
+        let has_job_list = self.registry.has_job_list().await?;
+        Ok(Ok(Looked { datasets, checked, has_job_list }))
+    }
+
+    fn warnings(&self, looked: &Looked, now: i64) -> Vec<String> {
+        let ledger = &looked.checked.ledger;
+        found::warnings(ledger, looked.datasets.len(), looked.has_job_list, &self.settings, now)
     }
 
     async fn gather(&self) -> Result<(Vec<ListedDataset>, Inventory)> {
@@ -271,8 +273,16 @@ fn implausible(why: &Implausible) -> Refusal {
             "see what keeps the store from listing everything",
         ),
         Implausible::Empty { registered } => (
-            format!("the store lists nothing, and {registered} datasets are registered"),
-            "look whether this is the right server and whether its data folder is mounted; if everything really is gone, say so once with `timesweep run --apply --accept-empty`",
+            format!(
+                "the store lists nothing, and {} there at the last check",
+                if *registered == 1 {
+                    "1 registered dataset was".into()
+                } else {
+                    format!("{registered} registered datasets were")
+                }
+            ),
+            "look whether this is the right server and has its data; if somebody dropped the last of it on purpose, run \
+             `timesweep run --apply --accept-empty` once, beside a `serve` as well: what is gone counts as gone from then on",
         ),
         Implausible::SuddenLoss { missing, allowed } => (
             format!("{missing} registered datasets are missing at once, and {allowed} may be"),

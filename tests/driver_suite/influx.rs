@@ -162,3 +162,34 @@ async fn the_plan_of_a_policy_drops_exactly_its_groups_through_the_whole_program
     assert_eq!(after, before[before.len() - 4..], "today and three days before");
     assert_eq!(facts(&ground).await.datasets[1].chunks.len(), others);
 }
+
+/// The program with this configuration: what it said, on either way out.
+fn said(ground: &OnInflux, more: &str, arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("timesweep.toml");
+    let text = format!("[stores.main]\nkind = \"influxdb\"\nurl = \"{}\"\n{more}", ground.server.url);
+    std::fs::write(&file, text).expect("a configuration");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_timesweep"));
+    command.env_clear().env("HOME", folder.path()).arg("--config").arg(&file).args(arguments);
+    let output = command.output().expect("timesweep starts");
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[tokio::test]
+async fn the_program_speaks_of_what_influxdb_has() {
+    let ground = OnInflux::new().await;
+    let checked = said(&ground, "", &["check"]);
+    assert!(checked.contains("  without a login:\n"), "{checked}");
+    assert!(checked.contains("can drop shard groups of 2 of 2 retention policies"), "{checked}");
+    let missing = "[[policies]]\ntable = \"public.nothing\"\ndrop_after = \"1 day\"\n";
+    let planned = said(&ground, missing, &["plan"]);
+    assert!(planned.contains("there is no retention policy public.nothing on this server"), "{planned}");
+    let far = "[[policies]]\ntable = \"elsewhere.something\"\ndrop_after = \"1 day\"\n";
+    let hinted = said(&ground, far, &["plan"]);
+    assert!(hinted.contains("names are database.retention_policy"), "{hinted}");
+    for text in [checked, planned, hinted] {
+        for word in ["hypertable", "role", "pg_", "schema"] {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use timesweep::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, StoreFacts};
+use timesweep::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, StoreFacts, Words};
 use timesweep::retention::model::{ByteCount, Chunk, ChunkPart, PartState, StoreIdentity};
 use timesweep::retention::name::RelationName;
 use timesweep::retention::sessions::SessionFacts;
@@ -22,6 +22,7 @@ impl InMemory {
     pub fn new() -> Self {
         let datasets = vec![dataset("t", 1, 7), dataset("u", 101, 2)];
         let facts = StoreFacts {
+            words: Words::Timescale,
             identity: StoreIdentity { system: "7".into(), database: "d".into(), database_oid: 5 },
             now: 0,
             our_now: 0,

@@ -6,13 +6,17 @@ mod adoption;
 mod differential;
 #[path = "../registry/meddled.rs"]
 mod meddled;
+#[path = "../registry/pages.rs"]
+mod pages;
 #[path = "../registry/together.rs"]
 mod together;
 #[path = "../registry/world.rs"]
 mod world;
 
+mod counter;
 mod crash;
 mod many;
+mod narrow;
 pub mod omotes;
 mod others;
 

@@ -13,6 +13,7 @@ use timesweep::retention::ownership::live::LiveJob;
 use timesweep::retention::ownership::sighting::Sighting;
 use timesweep::retention::ownership::{Ledger, OwnedName};
 
+use super::pages;
 use super::world::{HOUR, Place, SETTINGS, START, derived, id, name};
 
 /// Quotes, blanks and signs that mean something in SQL or JSON are ordinary letters here.
@@ -36,6 +37,10 @@ pub async fn compare(place: Place, seed: u64, steps: usize) {
         both.now += both.random.i64(1..=5 * HOUR);
         both.step().await;
         both.assert_same(seed).await;
+        if both.random.u8(..6) == 0 {
+            pages::say_what_the_ledger_says(&*both.database, both.now).await;
+            pages::list_the_tombstones_of_the_ledger(&*both.database).await;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use timesweep::retention::ownership::check::Decision;
 use timesweep::retention::ownership::event::Event;
 use uuid::Uuid;
 
+use super::pages;
 use super::world::{HOUR, Place, SETTINGS, START, derived, id, inventory_of, name};
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -35,6 +36,9 @@ pub async fn nothing_owned_is_due(place: Place, seed: u64, steps: usize) {
     for _ in 0..steps {
         meddled.now += meddled.random.i64(1..=8 * HOUR);
         meddled.step().await;
+        if meddled.random.u8(..3) == 0 {
+            pages::say_what_the_ledger_says(&*meddled.registry, meddled.now).await;
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use timesweep::config::{Config, Machine, StoreConfig};
 use timesweep::problem::Result;
 use timesweep::report::{ItemOutcome, ItemReport, Report};
-use timesweep::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, StoreFacts};
+use timesweep::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, StoreFacts, Words};
 use timesweep::retention::model::{ByteCount, Chunk, ChunkPart, PartState, StoreIdentity};
 use timesweep::retention::name::RelationName;
 use timesweep::retention::plan::Plan;
@@ -70,6 +70,7 @@ pub fn part(oid: u32) -> ChunkPart {
 
 pub fn store(datasets: Vec<DatasetFacts>) -> StoreFacts {
     StoreFacts {
+        words: Words::Timescale,
         identity: StoreIdentity { system: "7000".into(), database: "metrics".into(), database_oid: 5 },
         now: NOW,
         our_now: NOW,

@@ -9,6 +9,7 @@ use super::{OpenedOwned, ids};
 use crate::cli::hold::{AddArgs, HoldVerb, until};
 use crate::cli::{Common, exit, open, output};
 use crate::problem::{Problem, Result, printable};
+use crate::registry::pages::Listed;
 use crate::report::table::{indented, minute, plain};
 use crate::retention::name::RelationName;
 use crate::retention::ownership::event::Event;
@@ -17,6 +18,9 @@ use crate::state::{HoldRecord, NewHold, State};
 use crate::sweep::gather::our_now;
 use crate::sweep::owned::explain::shortened;
 use crate::sweep::owned::journal::identity;
+
+/// As many are asked for at once.
+const PAGE: usize = 1000;
 
 pub async fn hold(common: &Common, opened: &OpenedOwned, verb: HoldVerb) -> Result<u8> {
     match verb {
@@ -29,7 +33,7 @@ pub async fn hold(common: &Common, opened: &OpenedOwned, verb: HoldVerb) -> Resu
 async fn add(common: &Common, opened: &OpenedOwned, args: &AddArgs) -> Result<u8> {
     let name = ids::dataset(&args.target)?;
     let expires_at = args.until.as_deref().map(until).transpose()?;
-    let ledger = opened.registry.ledger().await?;
+    let ledger = opened.registry.about(std::slice::from_ref(&name), &[]).await?;
     if !is_known(&ledger, &name) && opened.store.look(&name).await?.is_none() {
         return Err(Problem::usage(format!("there is no dataset {}", shortened(&name.0)))
             .hint("`timesweep plan --all` lists every one"));
@@ -68,26 +72,35 @@ async fn note(opened: &OpenedOwned, name: &OwnedName, args: &AddArgs, expires_at
 }
 
 async fn list(common: &Common, opened: &OpenedOwned) -> Result<u8> {
-    let now = opened.registry.now().await?;
-    let ledger = opened.registry.ledger().await?;
-    let notes = notes(opened).await?;
-    let is_active = |until: &Option<i64>| until.is_none_or(|until| now < until);
-    let holds: Vec<_> = ledger.holds.iter().filter(|(_, until)| is_active(until)).collect();
-    let json: Vec<Value> =
-        holds.iter().map(|(name, until)| as_json(name, **until, notes.get(*name))).collect();
+    let (holds, notes) = (in_force(opened).await?, notes(opened).await?);
+    let json: Vec<Value> = holds.iter().map(|(name, until)| as_json(name, *until, notes.get(name))).collect();
     let text = || {
         if holds.is_empty() {
             return "no holds\n".to_owned();
         }
         let mut table = plain(&["dataset", "by", "until", "reason"]);
         for (name, until) in &holds {
-            let (author, reason) = said(notes.get(*name));
-            table.add_row(vec![printable(&name.0), printable(author), end(**until), printable(reason)]);
+            let (author, reason) = said(notes.get(name));
+            table.add_row(vec![printable(&name.0), printable(author), end(*until), printable(reason)]);
         }
         indented(&table)
     };
     output::print(common.output, text, &json!({ "holds": json }))?;
     Ok(exit::DONE)
+}
+
+async fn in_force(opened: &OpenedOwned) -> Result<Vec<(OwnedName, Option<i64>)>> {
+    let now = opened.registry.now().await?;
+    let mut all: Vec<(OwnedName, Option<i64>)> = Vec::new();
+    loop {
+        let after = all.last().map(|(name, _)| name.0.clone());
+        let page = opened.registry.page(Listed::Held, after.as_deref(), PAGE, now).await?;
+        let until = |name: &OwnedName| page.ledger.holds.get(name).copied().flatten();
+        all.extend(page.names.iter().map(|name| (name.clone(), until(name))));
+        if page.names.len() < PAGE {
+            return Ok(all);
+        }
+    }
 }
 
 async fn notes(opened: &OpenedOwned) -> Result<BTreeMap<OwnedName, HoldRecord>> {

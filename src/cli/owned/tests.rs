@@ -90,7 +90,13 @@ async fn check_says_which_times_are_in_force_and_what_protects_running_jobs() {
     let opened = opened(&registry);
     let (report, advice) = check::look(&opened).await.expect("a look");
     insta::assert_snapshot!(check::render(&opened, &report, &advice));
-    // A list of running jobs is kept: the grace is not all there is.
+    // A list of running jobs is kept, and nobody is on it yet.
+    let listed = MemoryRegistry::default();
+    listed.set_now(NOW);
+    listed.set_live_jobs(Vec::<JobId>::new());
+    let (_, advice) = check::look(&self::opened(&listed)).await.expect("a look");
+    assert_eq!(advice, Vec::<String>::new());
+    // A job was seen at work, whoever told of it: the grace is not all there is.
     happen(&registry, &Event::JobIsLive(job(1)));
     registry.set_now(NOW + 1);
     let (_, advice) = check::look(&opened).await.expect("a look");

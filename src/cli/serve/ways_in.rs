@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::super::owned::OpenedOwned;
-use crate::amqp::{self, Counters};
+use crate::amqp::{self, Counters, LineCounters};
 use crate::config::{AmqpSettings, ServeSettings};
 use crate::daemon::{Seams, WayIn};
 use crate::omotes::role::Role;
 use crate::problem::{Problem, Result};
-use crate::server::{self, Health, Insight, RunView};
+use crate::server::{self, Condition, Health, Insight, RunView};
 use crate::state::{RunId, RunRecord, State};
 use crate::wake::Status;
 
@@ -81,15 +81,15 @@ enum Lines {
 }
 
 impl Lines {
-    fn parts(&self) -> Vec<(&'static str, bool)> {
+    fn parts(&self) -> Vec<(&'static str, Condition)> {
         match self {
             Self::None => Vec::new(),
             Self::Messages { counters, takes_results } => {
-                let results = takes_results.then(|| ("results", counters.results.listens()));
-                std::iter::once(("deletions", counters.deletions.listens())).chain(results).collect()
+                let results = takes_results.then(|| ("results", of_line(&counters.results)));
+                std::iter::once(("deletions", of_line(&counters.deletions))).chain(results).collect()
             }
             Self::Orchestrator(role) => {
-                role.counters.parts().iter().map(|(name, line)| (*name, line.listens())).collect()
+                role.counters.parts().iter().map(|(name, line)| (*name, of_line(line))).collect()
             }
         }
     }
@@ -106,9 +106,20 @@ impl Insight for Seen {
 
     fn health(&self) -> Health {
         let status = self.status.get();
-        let mut parts = vec![("loop", status.errors_in_a_row == 0)];
+        let of_loop = if status.errors_in_a_row == 0 { Condition::Ok } else { Condition::Trouble };
+        let mut parts = vec![("loop", of_loop)];
         parts.extend(self.lines.parts());
         Health { parts }
+    }
+}
+
+fn of_line(line: &LineCounters) -> Condition {
+    if line.listens() {
+        Condition::Ok
+    } else if line.stands_by() {
+        Condition::Standby
+    } else {
+        Condition::Trouble
     }
 }
 

@@ -23,7 +23,7 @@ use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 use read::{
     Differing, claim, deleted, differing, hold, kept_row, last_check, seen_dataset, seen_job, unread,
 };
-pub(super) use read::{ids, live_job, some};
+pub(super) use read::{ids, live_job, only_name, some, tombstone};
 
 /// The reason of a hold that an unreadable success set, by which it is known again.
 pub(super) const UNREAD: &str = "a job that may have written it succeeded, and nobody can read with what";

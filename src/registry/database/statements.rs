@@ -52,6 +52,16 @@ pub(super) struct Statements {
     pub holds_of: &'static str,
     /// job, since, instant
     pub all_unread: &'static str,
+    /// The next names of a list, from a text on, at most so many: a superset of what the list holds.
+    pub known_from: &'static str,
+    pub marked_from: &'static str,
+    /// What others changed may be held from now on.
+    pub held_from: &'static str,
+    /// job, instant: from the text of an id on, and of jobs
+    pub tombstones_from: &'static str,
+    pub tombstones_of: &'static str,
+    /// Datasets whose row names one of these jobs: there is no index for that.
+    pub registered_by: &'static str,
     /// number, instant, announced
     pub last_check: &'static str,
     /// Tables called `job`.

@@ -18,7 +18,7 @@ CREATE TABLE run (
 ) STRICT;
 
 CREATE TABLE run_end (
-    run         INTEGER PRIMARY KEY REFERENCES run (number),
+    run         INTEGER PRIMARY KEY REFERENCES run (number) ON DELETE CASCADE,
     ended_at    INTEGER NOT NULL,
     exit_code   INTEGER NOT NULL CHECK (exit_code BETWEEN 0 AND 255),
     report_json TEXT NOT NULL
@@ -60,6 +60,8 @@ CREATE TABLE outcome (
     settled_by INTEGER REFERENCES run (number)  -- the later run that found out, for a run that was cut off
 ) STRICT;
 
+CREATE INDEX outcome_settled_by ON outcome (settled_by) WHERE settled_by IS NOT NULL;
+
 -- Sessions of others that a run was about to end; what became of each stands in its report.
 CREATE TABLE session_ending (
     id            INTEGER PRIMARY KEY,
@@ -80,11 +82,22 @@ CREATE INDEX session_ending_of_run ON session_ending (run);
 -- The journal is append-only: not even our own statements can change what was written.
 CREATE TRIGGER run_stays BEFORE UPDATE ON run
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
+-- But for a pass of `serve` that ended well, wrote nothing and found nothing out, once a later one has ended; its end goes with it.
 CREATE TRIGGER run_is_kept BEFORE DELETE ON run
+WHEN OLD.command <> 'serve'
+  OR NOT EXISTS (SELECT 1 FROM run_end WHERE run = OLD.number AND exit_code = 0)
+  OR EXISTS (SELECT 1 FROM told_report WHERE run = OLD.number)
+  OR EXISTS (SELECT 1 FROM intent WHERE run = OLD.number)
+  OR EXISTS (SELECT 1 FROM outcome WHERE settled_by = OLD.number)
+  OR EXISTS (SELECT 1 FROM session_ending WHERE run = OLD.number)
+  OR NOT EXISTS (SELECT 1 FROM run AS later JOIN run_end ON run_end.run = later.number
+                 WHERE later.number > OLD.number AND later.store = OLD.store
+                   AND later.system = OLD.system AND later.database_oid = OLD.database_oid)
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER run_end_stays BEFORE UPDATE ON run_end
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER run_end_is_kept BEFORE DELETE ON run_end
+WHEN EXISTS (SELECT 1 FROM run WHERE number = OLD.run)
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TRIGGER told_report_stays BEFORE UPDATE ON told_report
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::problem::Result;
-use crate::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, NotADataset, StoreFacts};
+use crate::retention::facts::{Blocker, ConnectionFacts, DatasetFacts, NotADataset, StoreFacts, Words};
 use crate::retention::model::{ByteCount, Chunk, ChunkPart, StoreIdentity};
 use crate::retention::name::DatasetName;
 use crate::retention::sessions::SessionFacts;
@@ -36,6 +36,7 @@ impl Driver for InfluxDb {
             datasets.retain(|dataset| only.contains(&dataset.name));
         }
         Ok(StoreFacts {
+            words: Words::Influx,
             identity: self.store_identity(),
             now: snapshot.now,
             our_now,

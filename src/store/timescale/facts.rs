@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::postgres::PgConnection;
 
 use crate::problem::{Kind, Problem, Result};
-use crate::retention::facts::{DatasetFacts, StoreFacts};
+use crate::retention::facts::{DatasetFacts, StoreFacts, Words};
 use crate::retention::guard::activity;
 use crate::retention::name::DatasetName;
 use crate::store::Wanted;
@@ -53,6 +53,7 @@ async fn read_in_snapshot(
     let other_drops = dependencies::other_drops(connection).await?;
     rollback(connection).await;
     let facts = StoreFacts {
+        words: Words::Timescale,
         identity: catalog.identity.clone(),
         now: catalog.now,
         our_now,

@@ -139,8 +139,14 @@ pub(super) fn why_it_goes(name: &OwnedName, ledger: &Ledger) -> String {
 }
 
 /// What every report has to say about the rules that are in force.
-pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings, now: i64) -> Vec<String> {
-    let mut warnings = without_job_list(ledger, settings);
+pub fn warnings(
+    ledger: &Ledger,
+    listed: usize,
+    has_job_list: bool,
+    settings: &OwnershipSettings,
+    now: i64,
+) -> Vec<String> {
+    let mut warnings = if has_job_list { Vec::new() } else { without_job_list(ledger, settings) };
     warnings.extend(waiting_in_vain(ledger, settings, now));
     let never_found = ledger.rows.keys().filter(|name| !ledger.datasets.contains_key(*name)).count();
     if listed == 0 && never_found > 0 {
@@ -153,7 +159,7 @@ pub fn warnings(ledger: &Ledger, listed: usize, settings: &OwnershipSettings, no
 }
 
 fn without_job_list(ledger: &Ledger, settings: &OwnershipSettings) -> Vec<String> {
-    // A job that was only ever heard of when it ended was on no list.
+    // An orchestrator of ours may tell of each. A job that was only ever heard of when it ended was on no list.
     let was_live = ledger.jobs.values().any(|job| job.ended != Some(job.first_seen));
     if was_live {
         return Vec::new();

@@ -217,7 +217,11 @@ async fn a_list_that_cannot_be_true_refuses_the_pass_and_teaches_nothing() {
     ground.later(100);
     let before = ground.registry.change(|ledger| ledger.clone());
     for (trouble, verdict, said) in [
-        (ListTrouble::Nothing, Verdict::Refused, "the store lists nothing, and 9 datasets are registered"),
+        (
+            ListTrouble::Nothing,
+            Verdict::Refused,
+            "the store lists nothing, and 9 registered datasets were there at the last check",
+        ),
         (ListTrouble::Unreachable, Verdict::Unreachable, "the store in memory is out of reach"),
     ] {
         ground.store.next_lists([trouble]);

@@ -13,7 +13,14 @@ use uuid::Uuid;
 use super::broker::{Listening, TestBroker, deletion, durable, settings};
 
 async fn refused(settings: &AmqpSettings) -> Problem {
-    Listening::starting(settings, Arc::new(Memory::default())).fails().await
+    refused_while_it_stands_by(settings).await.0
+}
+
+/// And whether another one of us has the queue.
+async fn refused_while_it_stands_by(settings: &AmqpSettings) -> (Problem, bool) {
+    let listening = Listening::starting(settings, Arc::new(Memory::default()));
+    let counters = Arc::clone(&listening.counters);
+    (listening.fails().await, counters.deletions.stands_by())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,8 +35,9 @@ async fn a_queue_that_somebody_else_listens_to_is_left_alone() {
         FieldTable::default(),
     );
     let _other = other.await.expect("a consumer");
-    let problem = refused(&broker.settings()).await;
+    let (problem, stands_by) = refused_while_it_stands_by(&broker.settings()).await;
     assert_eq!(problem.kind, Kind::Refused);
+    assert!(!stands_by, "nobody would ever take over from it");
     assert!(problem.sentence.contains("(1 of them)"), "{problem}");
     assert!(
         problem.sentence.starts_with("somebody else takes messages from `job_deletions` on"),
@@ -54,7 +62,9 @@ async fn who_comes_later_does_not_get_every_other_message() {
     broker.publish("job_deletions", &[deletion(Uuid::now_v7())]).await;
     crate::real::support::eventually("it is ours", async || listening.counters.deletions.recorded() == 1)
         .await;
-    assert_eq!(refused(&broker.settings()).await.kind, Kind::Refused, "nor does a second timesweep");
+    let (problem, stands_by) = refused_while_it_stands_by(&broker.settings()).await;
+    assert_eq!(problem.kind, Kind::Refused, "nor does a second timesweep");
+    assert!(stands_by, "it waits for the first one to end");
     listening.end().await.expect("a quiet end");
 }
 

@@ -110,7 +110,7 @@ async fn a_policy_that_stands_for_no_table_is_work_that_is_not_done() {
     assert_eq!(report["unmatched_policies"], serde_json::json!(["metric.*"]));
     assert_eq!(gated.chunks().await, STAYING, "the others go");
     let said = gated.ran(&["report"]).with_code(0).out;
-    assert!(said.contains("not done: the policy for metric.* matches no hypertable"), "{said}");
+    assert!(said.contains("not done: the policy for metric.* matches nothing"), "{said}");
     std::fs::write(&path, text).expect("written");
     assert_eq!(
         (gated.run(0)["verdict"].as_str(), gated.word().as_deref()),

@@ -17,7 +17,7 @@ async fn a_second_process_stands_by_says_so_and_takes_over_the_messages() {
     let place = Place::on_influx().await;
     let first = place.serve().await;
     let mut other = second(&place).await;
-    other.is_in_trouble("deletions").await;
+    other.stands_by("deletions").await;
     eventually("it says why", async || other.log().contains("somebody else takes messages from")).await;
     // REST works on both of them.
     let (job, dataset) = (Uuid::now_v7(), id());
@@ -80,7 +80,7 @@ async fn a_process_that_stood_still_and_goes_on_harms_nothing() {
     let other = second(&place).await;
     let stray = id();
     place.ground.write(&stray).await;
-    other.is_in_trouble("deletions").await;
+    other.stands_by("deletions").await;
     first.thaw();
     place.goes(&stray).await;
     place.stays(&dataset).await;

@@ -128,7 +128,14 @@ impl Serving {
     }
 
     pub async fn listens(&self) {
-        eventually("everything works", async || self.health().await.code == 200).await;
+        eventually("everything works", async || self.health().await.json["status"] == "ok").await;
+    }
+
+    /// Well, and waiting for another one to end.
+    pub async fn stands_by(&self, part: &str) {
+        eventually(part, async || self.health().await.json["parts"][part] == "standby").await;
+        let health = self.health().await;
+        assert_eq!((health.code, health.json["status"].as_str()), (200, Some("standby")));
     }
 
     pub async fn is_in_trouble(&self, part: &str) {

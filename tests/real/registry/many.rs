@@ -1,74 +1,15 @@
 //! Many datasets: statements do not grow with them, and no event reads a whole table.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use timesweep::registry::Registry;
 use timesweep::retention::ownership::OwnedName;
 use timesweep::retention::ownership::check::{Decision, Inventory};
 use timesweep::retention::ownership::event::Event;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::super::support::TestDatabase;
+use super::counter::Counter;
 use super::world::{HOUR, Place, SETTINGS, START, id, inventory_of, name};
 
 const MANY: u128 = 20_000;
-
-/// Passes everything on and counts the statements that a client sends.
-struct Counter {
-    url: String,
-    statements: Arc<AtomicUsize>,
-}
-
-impl Counter {
-    async fn before(database: &TestDatabase) -> Self {
-        let (role, place) = database.url.rsplit_once('@').expect("a role in the url");
-        let (server, name) = place.split_once('/').expect("a database in the url");
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let statements = Arc::new(AtomicUsize::new(0));
-        let (server, counted) = (server.to_owned(), Arc::clone(&statements));
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&server).await.expect("the test server answers");
-                tokio::spawn(pass_on(client, server, Arc::clone(&counted)));
-            }
-        });
-        Self { url: format!("{role}@127.0.0.1:{port}/{name}?sslmode=disable"), statements }
-    }
-
-    async fn during<T>(&self, work: impl Future<Output = T>) -> (T, usize) {
-        let before = self.statements.load(Ordering::SeqCst);
-        let answer = work.await;
-        (answer, self.statements.load(Ordering::SeqCst) - before)
-    }
-}
-
-async fn pass_on(client: TcpStream, server: TcpStream, statements: Arc<AtomicUsize>) {
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
-    let mut is_first = true;
-    loop {
-        // The first message has no type; the others are a letter and their length.
-        let mut head = vec![0; if is_first { 4 } else { 5 }];
-        if from_client.read_exact(&mut head).await.is_err() {
-            return;
-        }
-        let at = head.len() - 4;
-        let length = u32::from_be_bytes(head[at..].try_into().expect("four bytes")) as usize - 4;
-        let mut rest = vec![0; length];
-        from_client.read_exact(&mut rest).await.expect("the rest of a message");
-        let counts = !is_first && matches!(head[0], b'E' | b'Q');
-        statements.fetch_add(usize::from(counts), Ordering::SeqCst);
-        is_first = false;
-        head.extend(rest);
-        if to_server.write_all(&head).await.is_err() {
-            return;
-        }
-    }
-}
 
 fn names() -> Vec<OwnedName> {
     (0..MANY).map(|number| name(&id(number).0.to_string())).collect()

@@ -52,7 +52,7 @@ pub(in crate::registry::database) fn live_job(row: &dyn Columns) -> sqlx::Result
     Ok(LiveJob { job: JobId(job), since: row.number(1)? })
 }
 
-pub(super) fn only_name(row: &dyn Columns) -> sqlx::Result<OwnedName> {
+pub(in crate::registry::database) fn only_name(row: &dyn Columns) -> sqlx::Result<OwnedName> {
     name(row, 0)
 }
 
@@ -105,6 +105,10 @@ pub(super) fn claim(row: &dyn Columns) -> sqlx::Result<(OwnedName, Claim)> {
 
 pub(super) fn deleted(row: &dyn Columns) -> sqlx::Result<(JobId, i64, bool)> {
     Ok((job(row, 0)?, number(row, 1)?, number(row, 2)? != 0))
+}
+
+pub(in crate::registry::database) fn tombstone(row: &dyn Columns) -> sqlx::Result<(JobId, i64)> {
+    Ok((job(row, 0)?, number(row, 1)?))
 }
 
 pub(super) fn seen_job(row: &dyn Columns) -> sqlx::Result<(JobId, SeenJob)> {

@@ -60,6 +60,35 @@ macro_rules! theirs_of {
     };
 }
 
+/// The next names of one table, in the order of their bytes, whatever the order of the database is.
+macro_rules! names_from {
+    ($name:literal, $table:expr, $more:literal) => {
+        concat!(
+            "(SELECT DISTINCT ",
+            $name,
+            "::text COLLATE \"C\" AS dataset FROM ",
+            $table,
+            " WHERE ",
+            $name,
+            "::text COLLATE \"C\" >= $1",
+            $more,
+            " ORDER BY 1 LIMIT $2::bigint)"
+        )
+    };
+}
+
+/// Rows of others that are not as we left them.
+macro_rules! changed_by_others {
+    () => {
+        concat!(
+            "esdl_time_series_info t LEFT JOIN timesweep_row k ON k.row_id = t.row_id \
+               AND k.dataset IS NOT DISTINCT FROM t.esdl_id \
+               AND k.job IS NOT DISTINCT FROM t.job_id AND k.marked_at IS NOT DISTINCT FROM ",
+            micros!("t.deactivated_at")
+        )
+    };
+}
+
 pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_kept: KEPT,
     kept_of_datasets: "SELECT row_id, dataset, job, marked_at, first_look, first_check \
@@ -115,6 +144,45 @@ pub(in crate::registry::database) static POSTGRES: Statements = Statements {
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset = ", texts!("1")),
     all_unread: "SELECT job, since, at FROM timesweep_unread_result",
+    known_from: concat!(
+        names_from!("dataset", "timesweep_seen_dataset", ""),
+        " UNION ",
+        names_from!("esdl_id", "esdl_time_series_info", ""),
+        " UNION ",
+        names_from!("dataset", "timesweep_claim", ""),
+        " UNION ",
+        names_from!("dataset", "timesweep_hold", ""),
+        " ORDER BY 1 LIMIT $2::bigint"
+    ),
+    // An active row of others may be marked once it is taken in, where its job was deleted.
+    marked_from: names_from!(
+        "esdl_id",
+        "esdl_time_series_info",
+        " AND (deactivated_at IS NOT NULL OR job_id IN (SELECT job FROM timesweep_deleted_job))"
+    ),
+    held_from: concat!(
+        names_from!("dataset", "timesweep_hold", ""),
+        " UNION ",
+        names_from!("t.esdl_id", changed_by_others!(), " AND k.row_id IS NULL"),
+        " ORDER BY 1 LIMIT $2::bigint"
+    ),
+    tombstones_from: concat!(
+        "SELECT job_id, min(",
+        micros!("deactivated_at"),
+        ") FROM esdl_time_series_info WHERE esdl_id IS NULL AND deactivated_at IS NOT NULL \
+           AND job_id::text COLLATE \"C\" >= $1 GROUP BY job_id ORDER BY job_id LIMIT $2::bigint"
+    ),
+    tombstones_of: concat!(
+        "SELECT job_id, min(",
+        micros!("deactivated_at"),
+        ") FROM esdl_time_series_info WHERE esdl_id IS NULL AND deactivated_at IS NOT NULL AND job_id = ",
+        ids!("1"),
+        " GROUP BY job_id"
+    ),
+    registered_by: concat!(
+        "SELECT esdl_id::text FROM esdl_time_series_info WHERE esdl_id IS NOT NULL AND job_id = ",
+        ids!("1")
+    ),
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1::bigint WHERE to_regclass('job') IS NOT NULL",
     job_status: "SELECT status::text FROM job WHERE job_id = $1::uuid",

@@ -30,6 +30,33 @@ macro_rules! same_as_before {
     };
 }
 
+/// The next names of one table.
+macro_rules! names_from {
+    ($name:literal, $table:expr, $more:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT DISTINCT ",
+            $name,
+            " AS dataset FROM ",
+            $table,
+            " WHERE ",
+            $name,
+            " >= $1",
+            $more,
+            " ORDER BY ",
+            $name,
+            " LIMIT CAST($2 AS INTEGER))"
+        )
+    };
+}
+
+/// Rows of others that are not as we left them.
+macro_rules! changed_by_others {
+    () => {
+        "esdl_time_series_info t LEFT JOIN timesweep_row k ON k.row_id = t.row_id \
+          AND k.dataset IS t.esdl_id AND k.job IS t.job_id AND k.marked_at IS t.deactivated_at"
+    };
+}
+
 pub(in crate::registry::database) static SQLITE: Statements = Statements {
     all_kept: "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row",
     kept_of_datasets: "SELECT row_id, dataset, job, marked_at, first_look, first_check \
@@ -76,6 +103,41 @@ pub(in crate::registry::database) static SQLITE: Statements = Statements {
     all_holds: "SELECT dataset, until, reason FROM timesweep_hold",
     holds_of: concat!("SELECT dataset, until, reason FROM timesweep_hold WHERE dataset ", listed!("1")),
     all_unread: "SELECT job, since, at FROM timesweep_unread_result",
+    known_from: concat!(
+        names_from!("dataset", "timesweep_seen_dataset", ""),
+        " UNION ",
+        names_from!("esdl_id", "esdl_time_series_info", ""),
+        " UNION ",
+        names_from!("dataset", "timesweep_claim", ""),
+        " UNION ",
+        names_from!("dataset", "timesweep_hold", ""),
+        " ORDER BY 1 LIMIT CAST($2 AS INTEGER)"
+    ),
+    // An active row of others may be marked once it is taken in, where its job was deleted.
+    marked_from: names_from!(
+        "esdl_id",
+        "esdl_time_series_info",
+        " AND (deactivated_at IS NOT NULL OR job_id IN (SELECT job FROM timesweep_deleted_job))"
+    ),
+    held_from: concat!(
+        names_from!("dataset", "timesweep_hold", ""),
+        " UNION ",
+        names_from!("t.esdl_id", changed_by_others!(), " AND k.row_id IS NULL"),
+        " ORDER BY 1 LIMIT CAST($2 AS INTEGER)"
+    ),
+    tombstones_from: "SELECT job_id, min(deactivated_at) FROM esdl_time_series_info \
+        WHERE esdl_id IS NULL AND deactivated_at IS NOT NULL AND job_id >= $1 \
+        GROUP BY job_id ORDER BY job_id LIMIT CAST($2 AS INTEGER)",
+    tombstones_of: concat!(
+        "SELECT job_id, min(deactivated_at) FROM esdl_time_series_info \
+         WHERE esdl_id IS NULL AND deactivated_at IS NOT NULL AND job_id ",
+        listed!("1"),
+        " GROUP BY job_id"
+    ),
+    registered_by: concat!(
+        "SELECT esdl_id FROM esdl_time_series_info WHERE esdl_id IS NOT NULL AND job_id ",
+        listed!("1")
+    ),
     last_check: "SELECT number, at, announced FROM timesweep_check",
     has_job_table: "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'job'",
     job_status: "SELECT status FROM job WHERE job_id = ?1",
