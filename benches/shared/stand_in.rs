@@ -33,11 +33,8 @@ struct Answers {
 impl StandIn {
     pub async fn start(databases: usize) -> Outcome<Self> {
         let started = Timestamp::now() - jiff::SignedDuration::from_hours(24);
-        let answers = Arc::new(Answers {
-            names: names(databases).into(),
-            shards: shards(databases).into(),
-            started,
-        });
+        let answers =
+            Arc::new(Answers { names: names(databases).into(), shards: shards(databases).into(), started });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let router = Router::new().route("/query", post(answer)).with_state(answers);

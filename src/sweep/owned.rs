@@ -19,8 +19,8 @@ use crate::report::owned::OwnedReport;
 use crate::report::{Report, Verdict, verdict};
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::StoreIdentity;
-use crate::retention::ownership::check::{Implausible, Inventory};
 use crate::retention::ownership::OwnedName;
+use crate::retention::ownership::check::{Implausible, Inventory};
 use crate::state::{NewRun, RunId};
 use crate::store::owned::{ListedDataset, OwnedStore};
 

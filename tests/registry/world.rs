@@ -135,10 +135,9 @@ pub fn listed(names: &[&str]) -> Inventory {
 /// What the table has to hold for a ledger: the face that other programs see.
 pub fn derived(ledger: &Ledger) -> Vec<PlainRow> {
     let text = |job: JobId| job.0.to_string();
-    let of_datasets = ledger
-        .rows
-        .iter()
-        .map(|(name, row)| (Some(name.0.to_string()), row.job.map(text), row.mark.as_ref().map(|mark| mark.at)));
+    let of_datasets = ledger.rows.iter().map(|(name, row)| {
+        (Some(name.0.to_string()), row.job.map(text), row.mark.as_ref().map(|mark| mark.at))
+    });
     let tombstones = ledger.tombstones.iter().map(|(job, at)| (None, Some(text(*job)), Some(*at)));
     let mut rows: Vec<PlainRow> = of_datasets.chain(tombstones).collect();
     rows.sort();

@@ -20,7 +20,9 @@ use crate::retention::ownership::claims::Claims;
 use crate::retention::ownership::event::Event;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName, Row};
 
-use read::{Differing, claim, deleted, differing, hold, kept_row, last_check, seen_dataset, seen_job, unread};
+use read::{
+    Differing, claim, deleted, differing, hold, kept_row, last_check, seen_dataset, seen_job, unread,
+};
 pub(super) use read::{live_job, some};
 
 /// What a unit of work needs to know.

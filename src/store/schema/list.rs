@@ -135,7 +135,7 @@ async fn rows(connection: &mut PgConnection, statement: String) -> Result<Vec<Pg
 }
 
 fn names(rows: &[PgRow]) -> Result<Vec<OwnedName>> {
-    rows.iter().map(|row| name(row)).collect()
+    rows.iter().map(name).collect()
 }
 
 fn name(row: &PgRow) -> Result<OwnedName> {

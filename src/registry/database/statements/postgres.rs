@@ -39,8 +39,7 @@ macro_rules! ids {
     };
 }
 
-const KEPT: &str =
-    "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row";
+const KEPT: &str = "SELECT row_id, dataset, job, marked_at, first_look, first_check FROM timesweep_row";
 
 macro_rules! theirs {
     ($rest:expr) => {
