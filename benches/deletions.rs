@@ -2,11 +2,14 @@
 //! one message and one transaction at a time.
 //!
 //! `dev/bench deletions` starts it on servers of its own. The messages wait in the queue before anybody
-//! listens; counted is from the first rows that are seen to the last. Invariant: both sides get the same
+//! listens, and nobody gets to the broker before the pass is over with which `serve` begins: it would hold the
+//! registry for a part of the time. Counted is from the first rows that are seen to the last. Invariant: both sides get the same
 //! messages and find the same rows; with few rows and with many the work for each message is the same.
 
 #[path = "deletions/broker.rs"]
 mod broker;
+#[path = "deletions/late.rs"]
+mod late;
 #[path = "deletions/one_by_one.rs"]
 mod one_by_one;
 #[path = "shared/place.rs"]
@@ -25,6 +28,7 @@ use sqlx::Connection;
 use uuid::Uuid;
 
 use self::broker::Broker;
+use self::late::Late;
 use self::place::{Place, job};
 use self::stand_in::StandIn;
 use self::table::{Table, Target, grouped};
@@ -145,15 +149,30 @@ async fn timesweep(store: &StandIn, whose: Whose, rows: usize, messages: usize) 
     }
     let output = place.path("serve");
     let file = File::create(&output)?;
+    let late = Late::new().await?;
+    let (url, to) = broker.url_by(late.port)?;
+    let before = passes(&place).await;
     let mut serve = command(&place, &["serve"])
-        .env("BENCH_BROKER", broker.url())
+        .env("BENCH_BROKER", url)
         .stdout(file.try_clone()?)
         .stderr(file)
         .spawn()?;
+    let begin = Instant::now();
+    while passes(&place).await == before && begin.elapsed() < GIVE_UP {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    late.open(to);
     let rate = wait(&place, messages, &mut serve).await;
     stop(&mut serve)?;
     broker.remove().await?;
     rate.map_err(|error| format!("{error}\n{}", place::last_words(&output)).into())
+}
+
+/// How many have told what they found; none before there is a registry.
+async fn passes(place: &Place) -> i64 {
+    let Ok(mut connection) = place.connect().await else { return 0 };
+    let told = sqlx::query_scalar("SELECT announced FROM timesweep_check").fetch_one(&mut connection).await;
+    told.unwrap_or_default()
 }
 
 /// What others registered is in the ledger before the clock starts.
@@ -187,7 +206,7 @@ async fn wait(place: &Place, messages: usize, serve: &mut Child) -> Outcome<f64>
         };
         if marked >= messages {
             eprintln!(
-                "bench: {messages} rows {:.2} s after the start of timesweep",
+                "bench: {messages} rows {:.2} s after the broker could be reached",
                 begin.elapsed().as_secs_f64()
             );
             connection.close().await?;

@@ -45,6 +45,15 @@ impl Broker {
         format!("{base}/{}", self.vhost)
     }
 
+    /// The same by way of another port of this host; and where that has to lead.
+    pub fn url_by(&self, port: u16) -> Outcome<(String, (String, u16))> {
+        let mut url: reqwest::Url = self.url().parse()?;
+        let to = (url.host_str().unwrap_or("127.0.0.1").to_owned(), url.port().unwrap_or(5672));
+        url.set_host(Some("127.0.0.1"))?;
+        url.set_port(Some(port)).map_err(|()| "the broker's url takes no port")?;
+        Ok((url.to_string(), to))
+    }
+
     pub async fn channel(&self) -> Outcome<(Connection, Channel)> {
         let connection = Connection::connect(&self.url(), ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;

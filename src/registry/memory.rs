@@ -69,11 +69,10 @@ pub fn check_ledger(
     let too_old = ledger.observe(inventory, settings, now)?;
     let mut names: Vec<OwnedName> = inventory.datasets.iter().map(|sighting| sighting.name.clone()).collect();
     names.sort_unstable();
+    names.extend(ledger.rows.keys().cloned());
+    // Two runs in order: this sort only merges them.
+    names.sort();
     names.dedup();
-    let unlisted = ledger.rows.keys().filter(|name| names.binary_search(name).is_err());
-    let unlisted: Vec<OwnedName> = unlisted.cloned().collect();
-    names.extend(unlisted);
-    names.sort_unstable();
     let mut may_forget = settings.cap(ledger.rows.len());
     let decide = |name: OwnedName| {
         let mut decision = ledger.decide(&name, adopts(&name), settings, now);

@@ -194,7 +194,7 @@ impl OwnedReport {
     }
 
     /// Adds one to its group; lists it while there is room.
-    pub fn add(&mut self, standing: Standing, bytes: Option<ByteCount>, line: DatasetLine) {
+    pub fn add(&mut self, standing: Standing, bytes: Option<ByteCount>, line: impl FnOnce() -> DatasetLine) {
         let known = self.groups.iter().position(|group| group.standing == standing);
         let place = known.unwrap_or_else(|| {
             let empty = Group { standing, count: 0, bytes: ByteCount(0), datasets: Vec::new() };
@@ -205,7 +205,7 @@ impl OwnedReport {
         group.count += 1;
         group.bytes = group.bytes.saturating_add(bytes.unwrap_or_default());
         if self.in_full || standing.is_listed_in_full() || group.datasets.len() < LISTED {
-            group.datasets.push(line);
+            group.datasets.push(line());
         }
     }
 

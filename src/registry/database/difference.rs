@@ -12,7 +12,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 pub(super) use rows::Rows;
-use rows::{Dataset, DeletedJob, Expected, Hold, Insert, Job, Kept, NewClaim, Unread, Update};
+use rows::{DeletedJob, Expected, Hold, Insert, Kept, KnownDataset, KnownJob, NewClaim, Unread, Update};
 
 use super::load::{KeptRow, Loaded, UNREAD};
 use crate::retention::ownership::{JobId, Ledger, OwnedName, Row, SeenJob};
@@ -69,9 +69,9 @@ fn facts(loaded: &Loaded, changes: &mut Changes) {
     changes.undeleted = gone(&before.deleted_jobs, &after.deleted_jobs, |job| job.0);
     changes.jobs = new(&before.jobs, &after.jobs, |job, seen| {
         let SeenJob { first_seen, age_from, ended } = *seen;
-        Job { job: job.0, first_seen, age_from, ended }
+        KnownJob { job: job.0, first_seen, age_from, ended }
     });
-    changes.datasets = new(&before.datasets, &after.datasets, |name, seen| Dataset {
+    changes.datasets = new(&before.datasets, &after.datasets, |name, seen| KnownDataset {
         dataset: &name.0,
         first_seen: seen.first_seen,
         last_change: seen.last_change,
@@ -107,7 +107,12 @@ fn new<'a, K: Ord, V: PartialEq, T: Serialize>(
     after: &'a BTreeMap<K, V>,
     row: impl Fn(&'a K, &'a V) -> T,
 ) -> Rows {
-    let changed = after.iter().filter(|(key, value)| before.get(*key) != Some(*value));
+    let mut earlier = before.iter().peekable();
+    // Both are in the same order, so nobody searches for each.
+    let changed = after.iter().filter(|(key, value)| {
+        while earlier.next_if(|(other, _)| other < key).is_some() {}
+        earlier.next_if(|(other, _)| other == key).is_none_or(|(_, before)| before != *value)
+    });
     changed.map(|(key, value)| row(key, value)).collect()
 }
 
@@ -154,11 +159,21 @@ fn rows(loaded: &Loaded, changes: &mut Changes) {
         })
     };
     let mut free = free_tombstones(loaded, &moved, changes);
+    let is_touched = |name: &OwnedName, row_id: &Uuid| {
+        overridden.contains_key(name) || loaded.vanished.contains(row_id) || moved.contains(row_id)
+    };
     for (name, row) in &loaded.ledger.rows {
-        put_row(loaded, name, row, standing(name), &mut free, changes);
+        // Nearly all of them, as a rule.
+        let same = loaded.kept.get(name).is_some_and(|kept| {
+            !is_touched(name, &kept.row_id) && loaded.to_keep(kept.row_id, name, row, Some(kept)) == *kept
+        });
+        if !same {
+            put_row(loaded, name, row, standing(name), &mut free, changes);
+        }
     }
-    let all = loaded.kept.keys().chain(overridden.keys().copied()).collect::<BTreeSet<_>>();
-    for name in all.into_iter().filter(|name| !loaded.ledger.rows.contains_key(*name)) {
+    let appeared = overridden.keys().copied().filter(|name| !loaded.kept.contains_key(*name));
+    let all = loaded.kept.keys().chain(appeared);
+    for name in all.filter(|name| !loaded.ledger.rows.contains_key(*name)) {
         if let Some(standing) = standing(name) {
             changes.kept_gone.push(standing.row_id);
             changes.removed.push(standing.expected());
@@ -181,7 +196,7 @@ fn put_row(
     let kept = loaded.kept.get(name);
     let standing = standing.or_else(|| free.remove(&row.job?));
     let row_id = standing.as_ref().map_or_else(Uuid::now_v7, |standing| standing.row_id);
-    let now_kept = loaded.to_keep(row_id, name, row);
+    let now_kept = loaded.to_keep(row_id, name, row, kept);
     let wanted = Standing::of(&now_kept);
     match standing {
         None => changes.inserted.push(wanted.to_insert(loaded.now)),
@@ -298,13 +313,13 @@ impl Standing {
 }
 
 impl Loaded {
-    fn to_keep(&self, row_id: Uuid, name: &OwnedName, row: &Row) -> KeptRow {
+    fn to_keep(&self, row_id: Uuid, name: &OwnedName, row: &Row, kept: Option<&KeptRow>) -> KeptRow {
         let mark = row.mark.as_ref();
         let first_look = mark.and_then(|mark| mark.seen).map(|(first, _)| first);
         let number = self.check.number + i64::from(self.checked_at.is_some());
         let same_mark =
             |kept: &&KeptRow| kept.first_look == first_look && kept.marked_at == mark.map(|mark| mark.at);
-        let known = self.kept.get(name).filter(same_mark).and_then(|kept| kept.first_check);
+        let known = kept.filter(same_mark).and_then(|kept| kept.first_check);
         KeptRow {
             row_id,
             dataset: Some(name.clone()),

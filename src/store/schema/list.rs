@@ -155,7 +155,7 @@ async fn rows(
 }
 
 fn names(rows: &[PgRow]) -> Result<Vec<OwnedName>> {
-    rows.iter().map(|row| name(row)).collect()
+    rows.iter().map(name).collect()
 }
 
 fn name(row: &PgRow) -> Result<OwnedName> {

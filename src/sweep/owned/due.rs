@@ -45,11 +45,11 @@ impl Due {
 
 impl OwnedReport {
     pub(super) fn add_due(&mut self, due: &Due) {
-        self.add(Standing::Due, due.bytes, due.line());
+        self.add(Standing::Due, due.bytes, || due.line());
     }
 
     pub(super) fn add_left(&mut self, due: &Due) {
-        self.add(Standing::LeftByCap, due.bytes, due.line());
+        self.add(Standing::LeftByCap, due.bytes, || due.line());
     }
 }
 

@@ -42,17 +42,20 @@ pub(super) fn sort_in(owned: &mut OwnedReport, looked: &Looked, now: i64) -> Vec
             });
             continue;
         };
-        let until = until(decision, name, &looked.checked.ledger);
-        let why = match standing {
-            Standing::Marked => newly_marked(decision, name, &looked.checked.ledger),
-            Standing::Held => held(name, &looked.checked.ledger),
-            _ => sentence(decision),
-        };
-        owned.add(standing, bytes, DatasetLine { dataset: name.0.to_string(), why, until });
+        owned.add(standing, bytes, || line(standing, decision, name, &looked.checked.ledger));
     }
     owned.live_jobs =
         waiting_for.into_iter().map(|(job, datasets)| JobInTheWay { job: job.0, datasets }).collect();
     due
+}
+
+fn line(standing: Standing, decision: &Decision, name: &OwnedName, ledger: &Ledger) -> DatasetLine {
+    let why = match standing {
+        Standing::Marked => newly_marked(decision, name, ledger),
+        Standing::Held => held(name, ledger),
+        _ => sentence(decision),
+    };
+    DatasetLine { dataset: name.0.to_string(), why, until: until(decision, name, ledger) }
 }
 
 /// `None` for what is due.

@@ -330,7 +330,7 @@ async fn a_hundred_thousand_datasets_are_counted_and_their_lists_are_cut() {
     report.owned = ground.pass(&Steps::default()).preview(false).await.expect("a preview").owned;
     group.standing = Standing::Waiting;
     let mut cut = OwnedReport::default();
-    group.datasets.into_iter().for_each(|line| cut.add(Standing::Waiting, None, line));
+    group.datasets.into_iter().for_each(|line| cut.add(Standing::Waiting, None, || line));
     assert_eq!(cut.groups[0].datasets.len(), LISTED);
     assert!(began.elapsed().as_secs() < 30, "{:?}", began.elapsed());
 }

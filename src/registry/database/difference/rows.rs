@@ -20,7 +20,6 @@ pub(in crate::registry::database) struct Batch {
 const ROWS_IN_A_BATCH: u64 = 10_000;
 
 impl Rows {
-    #[expect(clippy::needless_pass_by_value, reason = "every caller builds the row for this call")]
     pub fn push(&mut self, row: impl Serialize) {
         // It cannot fail; a row that were missing would make the list unreadable, and the statement an error.
         let row = serde_json::to_string(&row).unwrap_or_default();
@@ -66,7 +65,7 @@ pub(super) struct DeletedJob {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Job {
+pub(super) struct KnownJob {
     pub job: Uuid,
     pub first_seen: i64,
     pub age_from: i64,
@@ -74,7 +73,7 @@ pub(super) struct Job {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Dataset<'a> {
+pub(super) struct KnownDataset<'a> {
     pub dataset: &'a str,
     pub first_seen: i64,
     pub last_change: Option<i64>,

@@ -27,8 +27,8 @@ pub(super) async fn load(
         Ok(KeptRow { dataset: kept.dataset.map(|name| known.name(name)), ..kept })
     };
     loaded.take_kept(connection.read(statements.kept_of_datasets, &[], kept).await?);
-    let named = |row: &dyn Columns| claim(row).map(|(name, claim)| (known.name(name), claim));
-    let mut claims = connection.read(statements.claims_with_rows, &[], named).await?;
+    let shared = |row: &dyn Columns| claim(row).map(|(name, claim)| (known.name(name), claim));
+    let mut claims = connection.read(statements.claims_with_rows, &[], shared).await?;
     let names = without_row(inventory, loaded);
     let mut jobs: BTreeSet<JobId> = loaded.changed.iter().filter_map(|their| their.row.job).collect();
     jobs.extend(tombstones);
