@@ -39,7 +39,7 @@ async fn a_page_and_one_dataset_are_read_without_the_rest() {
     let registry = Place::Postgres(counter.url.clone()).open().await;
     fill(&database).await;
     let mut last = None;
-    for (listed, several) in [(Listed::Known, 6), (Listed::Marked, 6), (Listed::Held, 6)] {
+    for (listed, several) in [(Listed::Known, 8), (Listed::Marked, 8), (Listed::Held, 8)] {
         let mut after: Option<String> = None;
         for _ in 0..3 {
             let asked = registry.page(listed, after.as_deref(), PAGE, START + 1);
