@@ -203,7 +203,7 @@ mod tests {
         let mut owned = OwnedReport::default();
         for _ in 0..count {
             let line = DatasetLine { dataset: "d".into(), why: String::new(), until: None };
-            owned.add(standing, None, line);
+            owned.add(standing, None, || line);
         }
         owned
     }
