@@ -153,7 +153,6 @@ impl World {
             }
             Event::Write(index) => {
                 self.jobs[index].wrote = true;
-                self.lost.remove(&index);
                 self.written = Some(now);
                 self.writes += 1;
             }
