@@ -254,23 +254,23 @@ async fn a_task_without_its_queue_is_sent_again_when_the_queue_is_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_a_broker_is_away_letters_wait_and_another_process_may_lead() {
-    let mut post = Post::new().await;
-    let [server, port, user, password] = post.clients.parts();
-    let proxy = TcpProxy::before(&format!("{server}:{port}")).await;
-    post.clients_url = format!("amqp://{user}:{password}@{}/{}", proxy.address, post.clients.vhost);
+    let mut place = Post::new().await;
+    let [host, port, user, password] = place.clients.parts();
+    let proxy = TcpProxy::before(&format!("{host}:{port}")).await;
+    place.clients_url = format!("amqp://{user}:{password}@{}/{}", proxy.address, place.clients.vhost);
     let job = job();
-    let mut client = post.client(job, "progress").await;
-    let sending = post.sending();
-    post.write(&[progress(job, 0)]).await;
+    let mut client = place.client(job, "progress").await;
+    let sending = place.sending();
+    place.write(&[progress(job, 0)]).await;
     assert_eq!(client.next().await.data, b"0");
     proxy.set(Mode::CutAfter(0));
     for number in 1..50 {
-        post.write(&[progress(job, number)]).await;
+        place.write(&[progress(job, number)]).await;
     }
     eventually("it is noticed", async || sending.counters.interruptions() > 0).await;
     // Its way is not cut.
-    post.clients_url = post.clients.url();
-    let other = post.sending();
+    place.clients_url = place.clients.url();
+    let other = place.sending();
     let mut heard = BTreeSet::new();
     let mut last = 0;
     while heard.len() < 49 {
@@ -280,7 +280,7 @@ async fn while_a_broker_is_away_letters_wait_and_another_process_may_lead() {
         last = last.max(number);
         heard.insert(number);
     }
-    post.is_empty().await;
+    place.is_empty().await;
     assert_eq!(other.counters.interruptions(), 0);
     sending.end().await;
     other.end().await;
