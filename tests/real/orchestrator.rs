@@ -6,5 +6,6 @@ mod life;
 mod orders;
 mod outbox;
 mod place;
+mod speed;
 mod tables;
 mod trouble;
