@@ -85,8 +85,8 @@ async fn data_without_a_live_job_list_is_kept_by_its_grace_alone_and_every_repor
     assert!(serving.log().contains("no list of running jobs is kept"), "{}", serving.log());
     serving.stop().await;
     // The table is there, and no job was ever seen in it.
-    let place = place.with_orchestrator().await;
-    let check = place.ran(&["check"]).with_code(0);
+    let beside = Place::on_influx().await.with_orchestrator().await;
+    let check = beside.ran(&["check"]).with_code(0);
     assert!(!check.out.contains("no list of running jobs is kept"), "{}", check.out);
     assert!(check.out.contains("the table `job` says which jobs are at work"), "{}", check.out);
 }
