@@ -143,6 +143,9 @@ async fn a_line_that_is_cut_is_taken_up_again_and_nothing_is_lost() {
     assert!(listening.counters.deletions.interruptions() >= 3);
     eventually("it listens again", async || listening.counters.deletions.listens()).await;
     assert_eq!(listening.counters.deletions.trouble(), None);
+    // What came back with the last cut stands before this one.
+    broker.publish("job_deletions", &[deletion(Uuid::from_u128(u128::MAX))]).await;
+    eventually("the last one came", async || deleted() == 3_001).await;
     tokio::time::timeout(Duration::from_secs(10), listening.end()).await.expect("it ends").expect("quietly");
     assert_eq!(broker.waiting("job_deletions").await, 0);
 }
