@@ -199,7 +199,7 @@ fn render(checked: &Checked) -> String {
         printable(&looked.server),
         printable(&looked.identity),
         printable(&looked.state),
-        printable(&who(looked))
+        printable(who(looked))
     );
     for privilege in &looked.privileges {
         let _ = writeln!(text, "    {}", printable(privilege));

@@ -72,14 +72,14 @@ pub(super) async fn list_marks(
     let cursor = page.cursor.as_deref().unwrap_or_default();
     let mut marks = Vec::new();
     if let Some(after) = behind(DATASETS, cursor) {
-        let (marked, _) = app.page(Listed::Marked, after, limit + 1).await?;
+        let (marked, _) = app.page(Listed::Marked, Some(after), limit + 1).await?;
         let mark =
             |name| Some(dataset_mark(&marked.ledger, name, marked.ledger.rows.get(name)?.mark.as_ref()?));
         marks.extend(marked.names.iter().filter_map(mark));
     }
     let more = limit + 1 - marks.len();
     if let Some(after) = behind(JOBS, cursor).filter(|_| more > 0) {
-        let tombstones = app.tombstones(after, more).await?;
+        let tombstones = app.tombstones(Some(after), more).await?;
         marks.extend(tombstones.into_iter().map(|(job, at)| tombstone(job, at)));
     }
     Ok(Json(List::of(marks, limit, |mark: &MarkView| mark.key.as_str())))
@@ -89,13 +89,12 @@ pub(super) async fn list_marks(
 const DATASETS: &str = "dataset:";
 const JOBS: &str = "job:";
 
-/// Where the part of the list whose keys begin with this goes on behind a cursor: not at all, from its beginning, or
-/// behind a text.
-fn behind<'a>(part: &str, cursor: &'a str) -> Option<Option<&'a str>> {
+/// Behind which text the part of the list whose keys begin with this goes on: behind the empty one at its
+/// beginning, nowhere where the cursor is past it.
+fn behind<'a>(part: &str, cursor: &'a str) -> Option<&'a str> {
     match cursor.strip_prefix(part) {
-        Some(after) => Some(Some(after)),
-        None if cursor < part => Some(None),
-        None => None,
+        Some(after) => Some(after),
+        None => (cursor < part).then_some(""),
     }
 }
 
