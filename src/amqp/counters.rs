@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -19,6 +22,7 @@ pub struct LineCounters {
     dead_letters: AtomicU64,
     interruptions: AtomicU64,
     listens: AtomicBool,
+    listens_since: Mutex<Option<Instant>>,
     stands_by: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
@@ -46,6 +50,19 @@ impl LineCounters {
         self.listens.load(Ordering::Relaxed)
     }
 
+    /// For how long messages have come in without a break; `None` while none do.
+    pub fn has_listened_for(&self) -> Option<Duration> {
+        self.since().map(|since| since.elapsed())
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.listens_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_since(&self, since: Option<Instant>) {
+        *self.listens_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     /// Whether another replica has the queue at this moment.
     pub fn stands_by(&self) -> bool {
         self.stands_by.load(Ordering::Relaxed)
@@ -58,12 +75,14 @@ impl LineCounters {
 
     pub(crate) fn begun(&self) {
         self.listens.store(true, Ordering::Relaxed);
+        self.set_since(Some(Instant::now()));
         self.standing_by(false);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn ended(&self) {
         self.listens.store(false, Ordering::Relaxed);
+        self.set_since(None);
     }
 
     pub(super) fn standing_by(&self, stands_by: bool) {

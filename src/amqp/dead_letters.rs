@@ -5,7 +5,7 @@
 
 use lapin::message::Delivery;
 use lapin::options::BasicPublishOptions;
-use lapin::types::AMQPValue;
+use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 
 use super::broker::Place;
@@ -51,7 +51,8 @@ impl DeadLetters<'_> {
 
     fn properties(&self, delivery: &Delivery, reason: &str) -> BasicProperties {
         let text = |text: &str| AMQPValue::LongString(text.into());
-        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
+        // None of the original's: a `CC` among them would send the copy round and round, and large ones fit no frame.
+        let mut headers = FieldTable::default();
         headers.insert("x-timesweep-reason".into(), text(reason));
         headers.insert("x-timesweep-queue".into(), text(self.from));
         // A time to live or a user of the original would make the broker drop or refuse it.

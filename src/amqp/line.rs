@@ -68,7 +68,9 @@ pub fn pauses() -> impl Iterator<Item = Duration> {
     ExponentialBuilder::default()
         .with_jitter()
         .with_min_delay(Duration::from_millis(200))
-        .with_max_delay(Duration::from_secs(30))
+        // What binds our queue to the clients' exchange is gone with a broker that starts again, and until it is made
+        // anew a deletion goes nowhere.
+        .with_max_delay(Duration::from_secs(5))
         .without_max_times()
         .build()
 }

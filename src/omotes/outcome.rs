@@ -43,6 +43,8 @@ impl Outcome {
         if desk.running_as(self.job, self.celery_id).is_some() {
             desk.end(self.job);
             desk.send(answer::result_of_task(self.job, self.result_type, &self.message));
+            // It was at work: where no check has seen it, it began after the last one, and wrote nothing before.
+            desk.happened(Event::JobIsLive(self.job));
             desk.happened(self.event.clone());
         } else if !is_known && self.result_type == ResultType::Succeeded {
             // What it wrote is owned, whoever was told. A failure of who knows which run ends nothing.

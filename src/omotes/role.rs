@@ -103,8 +103,11 @@ impl Role {
             all.cancel();
             ended
         };
-        let (listened, sent, ()) =
-            tokio::join!(self.listen(&all), letters, self.orchestrator.tidy_for_ever(&all));
+        // Where one of the two queues of the workers is not listened to, nobody knows what waits there.
+        let workers = [&self.counters.progress, &self.counters.results];
+        let heard = || Some(workers[0].has_listened_for()?.min(workers[1].has_listened_for()?));
+        let tidy = self.orchestrator.tidy_for_ever(&heard, &all);
+        let (listened, sent, ()) = tokio::join!(self.listen(&all), letters, tidy);
         listened.and(sent)
     }
 

@@ -15,6 +15,7 @@ use crate::amqp::wire::job_result::ResultType;
 use crate::amqp::wire::job_status_update::JobStatus;
 use crate::amqp::wire::job_submission::JobPriority;
 use crate::retention::ownership::JobId;
+use crate::retention::ownership::event::Event;
 
 #[derive(Debug, Clone)]
 pub(super) struct Submission {
@@ -45,14 +46,21 @@ impl Submission {
         if desk.over.contains(&self.job) {
             return;
         }
+        let is_unknown = !rules.workflows.contains(&self.workflow);
         if let Some(row) = desk.jobs.get(&self.job) {
-            if row.status == Status::Registered && row.celery_id.is_none() {
+            let is_without_a_task = row.status == Status::Registered && row.celery_id.is_none();
+            if is_without_a_task && is_unknown {
+                desk.end(self.job);
+                desk.happened(Event::Failed(self.job));
+                let logs = answer::unknown_workflow(&self.workflow);
+                desk.send(answer::result(self.job, ResultType::Error, &logs));
+            } else if is_without_a_task {
                 self.give_a_task(desk, new_id());
             }
         } else if desk.deleted.contains(&self.job) {
             desk.send(answer::status(self.job, JobStatus::Cancelled));
             self.turn_away(desk, ResultType::Cancelled, "");
-        } else if !rules.workflows.contains(&self.workflow) {
+        } else if is_unknown {
             self.turn_away(desk, ResultType::Error, &answer::unknown_workflow(&self.workflow));
         } else if self.reference.as_ref().is_some_and(|reference| reference.contains('\0')) {
             self.turn_away(

@@ -17,7 +17,7 @@ use crate::amqp::taker::Taker;
 use crate::problem::Result;
 
 /// Submissions and results hold a whole ESDL each, the others a few bytes.
-const LARGE_AT_ONCE: u16 = 50;
+const LARGE_AT_ONCE: u16 = 20;
 const SMALL_AT_ONCE: u16 = 500;
 
 /// `job_submissions`

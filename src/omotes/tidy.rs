@@ -1,7 +1,8 @@
 //! What time itself brings about: jobs that run for too long end, and rows of which nothing was heard go.
 //!
-//! Invariants: nothing is decided on what was seen before the rows were locked; and neither happens before this
-//! process was up for long enough to have heard of what is waiting in the queues.
+//! Invariants: nothing is decided on what was seen before the rows were locked; and neither happens unless this
+//! process has listened to the workers without a break for long enough to have heard of what was waiting in
+//! their queues: a result that waits there says that its job has ended in time.
 
 use std::time::Duration;
 
@@ -34,7 +35,12 @@ const FORGET: &str = "DELETE FROM timesweep_job_over \
 
 impl Orchestrator {
     /// Until it is told to end. What fails is told and tried again at the next turn.
-    pub async fn tidy_for_ever(&self, cancel: &CancellationToken) {
+    /// `heard` says for how long the workers have been listened to without a break.
+    pub async fn tidy_for_ever(
+        &self,
+        heard: &(dyn Fn() -> Option<Duration> + Sync),
+        cancel: &CancellationToken,
+    ) {
         let began = Instant::now();
         let mut stale_at = began + STALE_PERIOD;
         loop {
@@ -43,12 +49,13 @@ impl Orchestrator {
                 () = tokio::time::sleep(self.rules.rerun) => {}
             }
             let mut done = Ok(());
-            if began.elapsed() > self.rules.start_buffer {
+            let has_heard = heard().is_some_and(|heard| heard > self.rules.start_buffer);
+            if has_heard {
                 done = self.end_timed_out().await;
             }
             if Instant::now() >= stale_at {
                 stale_at = Instant::now() + STALE_PERIOD;
-                if began.elapsed() > self.rules.retention {
+                if has_heard && began.elapsed() > self.rules.retention {
                     done = done.and(self.forget_stale().await);
                 }
                 done = done.and(self.forget_long_over().await);

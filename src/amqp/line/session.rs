@@ -19,6 +19,9 @@ use crate::amqp::broker::{self, Place};
 use crate::amqp::dead_letters::DeadLetters;
 use crate::problem::{Problem, Result};
 
+/// A transaction holds its messages several times over.
+const BYTES_AT_ONCE: usize = 16 << 20;
+
 pub(super) struct Session<'a> {
     pub line: &'a Line<'a>,
     pub connection: &'a Connection,
@@ -49,12 +52,15 @@ impl Session<'_> {
                 None => return Err(Problem::unreachable(format!("{} ended the delivery", self.place))),
             };
             // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
-            let batch = self.gather(first, &mut consumer);
+            let (batch, has_ended) = self.gather(first, &mut consumer);
             self.take_in(self.line.queue.name, &batch).await?;
             let last = batch.last().map_or(0, |delivery| delivery.delivery_tag);
             let acknowledged = self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await;
             acknowledged.map_err(|error| self.place.failed("acknowledge messages", &error))?;
             *reached = Reached::Working;
+            if has_ended {
+                return Err(Problem::unreachable(format!("{} ended the delivery", self.place)));
+            }
         }
     }
 
@@ -114,15 +120,22 @@ impl Session<'_> {
         .hint("stop the other consumer (an orchestrator, another timesweep), or leave this queue to it")
     }
 
-    /// What is there already goes into one transaction; nobody waits for more.
-    fn gather(&self, first: Delivery, consumer: &mut Consumer) -> Vec<Delivery> {
+    /// What is there already goes into one transaction, up to a size; nobody waits for more. Says whether the
+    /// delivery has ended behind it: a queue that was deleted says so once, and its channel stays open.
+    fn gather(&self, first: Delivery, consumer: &mut Consumer) -> (Vec<Delivery>, bool) {
+        let mut bytes = first.data.len();
         let mut batch = vec![first];
-        while batch.len() < usize::from(self.line.taker.at_once()) {
-            // An error comes again where the batch is acknowledged.
-            let Some(Some(Ok(next))) = consumer.next().now_or_never() else { break };
-            batch.push(next);
+        while batch.len() < usize::from(self.line.taker.at_once()) && bytes < BYTES_AT_ONCE {
+            match consumer.next().now_or_never() {
+                None => break,
+                Some(Some(Ok(next))) => {
+                    bytes += next.data.len();
+                    batch.push(next);
+                }
+                Some(Some(Err(_)) | None) => return (batch, true),
+            }
         }
-        batch
+        (batch, false)
     }
 
     /// When it answers, all of the batch may be acknowledged.

@@ -2,7 +2,7 @@
 //!
 //! Invariant: their rows and our events are committed together or not at all.
 
-use super::connection::Connection;
+use super::connection::{Connection, within_limit};
 use super::load::{Loaded, Scope};
 use super::{ATTEMPTS, DatabaseRegistry, many_conflicts};
 use crate::problem::Result;
@@ -18,7 +18,7 @@ impl DatabaseRegistry {
             let mut connection = self.begin(true, DOING).await?;
             let outcome = match &mut connection {
                 Connection::Sqlite(_) => return Err(not_here()),
-                Connection::Postgres(session) => work.work(session).await,
+                Connection::Postgres(session) => within_limit(work.work(session)).await,
             };
             let outcome = match outcome {
                 Ok(events) => self.apply_beside(&mut connection, &events).await,

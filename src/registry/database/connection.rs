@@ -4,11 +4,22 @@
 //! transaction has ended; a future that is dropped half way takes its connection, and with it the
 //! transaction, along.
 
+use std::time::Duration;
+
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, ValueRef};
 use uuid::Uuid;
+
+/// More than the server itself gives a statement: a server that says nothing for so long is gone, and no packet of
+/// ours is on the way that would show it.
+const LIMIT: Duration = Duration::from_mins(6);
+
+pub(super) async fn within_limit<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let gone = || sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut));
+    tokio::time::timeout(LIMIT, answer).await.unwrap_or_else(|_| Err(gone()))
+}
 
 #[derive(Debug)]
 pub(super) enum Connection {
@@ -69,6 +80,15 @@ impl Connection {
         &mut self,
         statement: &'static str,
         given: &[&str],
+        read: impl FnMut(&dyn Columns) -> sqlx::Result<T> + Send,
+    ) -> sqlx::Result<Vec<T>> {
+        within_limit(self.read_all(statement, given, read)).await
+    }
+
+    async fn read_all<T: Send>(
+        &mut self,
+        statement: &'static str,
+        given: &[&str],
         mut read: impl FnMut(&dyn Columns) -> sqlx::Result<T> + Send,
     ) -> sqlx::Result<Vec<T>> {
         let mut found = Vec::new();
@@ -97,7 +117,7 @@ impl Connection {
     pub(super) async fn execute(&mut self, statement: &'static str, given: String) -> sqlx::Result<u64> {
         Ok(match self {
             Self::Postgres(connection) => {
-                sqlx::query(statement).bind(given).execute(connection).await?.rows_affected()
+                within_limit(sqlx::query(statement).bind(given).execute(connection)).await?.rows_affected()
             }
             Self::Sqlite(connection) => {
                 sqlx::query(statement).bind(given).execute(connection).await?.rows_affected()
@@ -108,7 +128,9 @@ impl Connection {
     /// Runs statements that take nothing.
     pub(super) async fn run(&mut self, statements: &'static str) -> sqlx::Result<()> {
         match self {
-            Self::Postgres(connection) => sqlx::raw_sql(statements).execute(connection).await.map(|_| ()),
+            Self::Postgres(connection) => {
+                within_limit(sqlx::raw_sql(statements).execute(connection)).await.map(|_| ())
+            }
             Self::Sqlite(connection) => sqlx::raw_sql(statements).execute(connection).await.map(|_| ()),
         }
     }
