@@ -19,7 +19,9 @@ async fn a_server_that_restarts_in_the_middle_of_a_run_costs_nothing() {
     let said = ["the connection to the store broke", "the runner's lock is lost"];
     assert!(said.iter().any(|said| why.starts_with(said)) && why.contains("run again"), "{why}");
     assert_eq!(report["verdict"], "partial");
-    assert_eq!((dropped_items(&report), items(&report, "not_tried").len()), (15, 1));
+    assert_eq!(dropped_items(&report), 15);
+    // The last one: had its turn come before the server broke off, or not.
+    assert!(items(&report, "not_tried").len() <= 1, "{report}");
     assert!(report["bytes_after"].is_null(), "what nobody can know is not said");
     let open = ledger::open_intents(&database).await.len();
 
