@@ -4,7 +4,7 @@
 //! Invariants: letters of one job leave in their order, a letter is forgotten only after the broker confirmed it,
 //! and whatever breaks gives up the lead, so that the next sender (we, or another replica) settles what is open.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +16,12 @@ use crate::amqp::line::pauses;
 use crate::config::BrokerSettings;
 use crate::problem::{Kind, Problem, Result};
 
+mod course;
 pub mod link;
 mod round;
 mod too_large;
 
+use self::course::Course;
 use self::link::Link;
 use self::round::Round;
 
@@ -50,9 +52,10 @@ impl Publisher<'_> {
     /// Until it is told to end, or a setting shows that it can never work.
     pub async fn run(mut self, cancel: &CancellationToken) -> Result<()> {
         let (mut pauses_left, mut has_begun) = (pauses(), false);
+        let mut course = Course::default();
         loop {
-            let mut has_sent = false;
-            let ended = self.session(cancel, &mut has_sent).await;
+            course.has_sent = false;
+            let ended = self.session(cancel, &mut course).await;
             self.outbox.give_up_lead().await;
             has_begun |= self.counters.listens();
             self.counters.ended();
@@ -61,7 +64,7 @@ impl Publisher<'_> {
             if problem.kind == Kind::Usage && !has_begun {
                 return Err(problem);
             }
-            if has_sent {
+            if course.has_sent {
                 pauses_left = pauses();
             }
             let pause = pauses_left.next().unwrap_or_default();
@@ -84,7 +87,7 @@ impl Publisher<'_> {
     }
 
     /// As long as both connections and the lead last.
-    async fn session(&mut self, cancel: &CancellationToken, has_sent: &mut bool) -> Result<()> {
+    async fn session(&mut self, cancel: &CancellationToken, course: &mut Course) -> Result<()> {
         let connecting = async {
             let clients = Link::to_clients(self.places.clients).await?;
             Ok::<_, Problem>((clients, Link::to_tasks(self.places.tasks, self.workflows).await?))
@@ -95,7 +98,7 @@ impl Publisher<'_> {
         };
         let mut links = Links { clients, tasks };
         self.counters.begun();
-        let ended = self.keep_sending(&mut links, cancel, has_sent).await;
+        let ended = self.keep_sending(&mut links, cancel, course).await;
         links.clients.say_goodbye().await;
         links.tasks.say_goodbye().await;
         ended
@@ -105,25 +108,35 @@ impl Publisher<'_> {
         &mut self,
         links: &mut Links,
         cancel: &CancellationToken,
-        has_sent: &mut bool,
+        course: &mut Course,
     ) -> Result<()> {
         // What whoever led before us may have sent already is among the very first letters.
         let mut is_first = true;
         while !cancel.is_cancelled() {
             links.clients.verify()?;
             links.tasks.verify()?;
+            if course.held.release(Instant::now()) {
+                // A task that was refused goes under another id: who knows what became of it.
+                self.outbox.give_up_lead().await;
+                is_first = true;
+            }
             if !self.outbox.take_lead().await? {
                 rest(cancel, tokio::time::sleep(STANDING_BY)).await;
                 continue;
             }
-            let letters = self.outbox.next(AT_ONCE).await?;
+            let passed_over = u16::try_from(course.held.passed_over).unwrap_or(u16::MAX);
+            let letters = self.outbox.next(AT_ONCE.saturating_add(passed_over)).await?;
+            let (letters, may_be_more) = course.held.without(letters);
             let is_doubtful = std::mem::take(&mut is_first);
+            if letters.is_empty() && may_be_more {
+                continue;
+            }
             if letters.is_empty() {
                 rest(cancel, self.outbox.wait()).await;
                 continue;
             }
-            self.send(letters, links, is_doubtful).await?;
-            *has_sent = true;
+            self.send(letters, links, is_doubtful, course).await?;
+            course.has_sent = true;
         }
         Ok(())
     }
@@ -134,9 +147,10 @@ impl Publisher<'_> {
         letters: Vec<(i64, Letter)>,
         links: &mut Links,
         is_doubtful: bool,
+        course: &mut Course,
     ) -> Result<()> {
         let letters = self.still_standing(letters).await?;
-        let mut round = Round::new(links, self.places, is_doubtful);
+        let mut round = Round::new(links, self.places, is_doubtful, course);
         let ended = round.send(&letters).await;
         let (sent, refused) = (round.sent, round.refused);
         if !sent.is_empty() {

@@ -19,6 +19,16 @@ use self::object::{Fault, Object, missing};
 
 /// A workflow is a queue of the broker as well, and those have no longer names.
 const LONGEST_NAME: usize = 255;
+const RESERVED_BEGINNINGS: [&str; 2] = ["amq.", "timesweep_"];
+const RESERVED: [&str; 7] = [
+    "celery.pidbox",
+    "job_cancellations",
+    "job_deletions",
+    "job_submissions",
+    "omotes_exchange",
+    "omotes_task_progress_events",
+    "omotes_task_result_events",
+];
 const WAY_OUT: &str =
     "mend the file, or name another one in WORKFLOW_CONFIG_PATH or as `workflows` of [omotes]";
 
@@ -70,9 +80,7 @@ impl Workflows {
 fn read_workflow(value: &Value) -> Result<Workflow, Fault> {
     let object = Object::of(value)?;
     let type_name = object.text("workflow_type_name")?.ok_or_else(|| missing("workflow_type_name"))?;
-    if type_name.is_empty() || type_name.len() > LONGEST_NAME {
-        return Err(": `workflow_type_name` has to be 1 to 255 bytes: a queue is called like it".into());
-    }
+    check_name(&type_name)?;
     let of_this = |why: Fault| format!(" (`{type_name}`){why}");
     let description = object
         .text("workflow_type_description_name")
@@ -83,6 +91,22 @@ fn read_workflow(value: &Value) -> Result<Workflow, Fault> {
         parameters.extend(read.map_err(|why| of_this(format!(", parameter {number}{why}")))?);
     }
     Ok(Workflow { type_name: type_name.clone(), type_description: description.map_err(of_this)?, parameters })
+}
+
+fn check_name(name: &str) -> Result<(), Fault> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
+        return Err(
+            ": `workflow_type_name` has to be 1 to 255 bytes without control characters: a queue is \
+             called like it"
+                .into(),
+        );
+    }
+    if RESERVED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || RESERVED.contains(&name) {
+        return Err(format!(
+            ": `workflow_type_name` cannot be `{name}`: something else on the broker is called so"
+        ));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -115,6 +139,18 @@ mod tests {
         let workflows = Workflows::parse(&text).expect("workflows");
         assert_eq!(workflows.names().collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(workflows.announced.workflows[0].type_description, "3");
+    }
+
+    #[test]
+    fn a_name_that_is_something_else_on_the_broker_is_refused() {
+        for name in ["", "a\nb", "amq.x", "timesweep_x", "celery.pidbox", "omotes_task_result_events"] {
+            let fault = check_name(name).expect_err(name);
+            assert!(fault.starts_with(": `workflow_type_name` "), "{fault}");
+        }
+        check_name(&"x".repeat(256)).expect_err("too long");
+        for name in [&"x".repeat(255), "simulator", "amqx", "my celery.pidbox"] {
+            check_name(name).expect(name);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::omotes::workflows::Workflows;
 use crate::problem::{Problem, Result};
 
 /// A broker that is short of memory or space confirms nothing; it gets no more from us meanwhile.
-const CONFIRMING: Duration = Duration::from_secs(30);
+pub const CONFIRMING: Duration = Duration::from_secs(30);
 
 pub struct Link {
     connection: Connection,
@@ -39,6 +39,8 @@ pub enum Confirmed {
     Taken,
     /// There is no queue for it.
     Unrouted,
+    /// A queue did not want it: it may be full.
+    Refused,
 }
 
 impl Link {
@@ -56,7 +58,12 @@ impl Link {
         let declared = link.channel.exchange_declare(name, kind, plain, FieldTable::default()).await;
         declared.map_err(|error| link.failed("declare the exchange of Celery's orders", &error))?;
         for workflow in workflows.names() {
-            link.declare_workflow(workflow).await?;
+            if !link.declare_workflow(workflow).await? {
+                tracing::warn!(
+                    workflow,
+                    "its queue is declared in another way or refused: its jobs will fail"
+                );
+            }
         }
         Ok(link)
     }
@@ -85,30 +92,32 @@ impl Link {
         Err(Problem::unreachable(format!("the broker {} has ended the connection", self.place)))
     }
 
+    /// The broker closed the channel alone.
+    pub fn lost_channel(&self) -> bool {
+        self.connection.status().connected() && !self.channel.status().connected()
+    }
+
     pub async fn say_goodbye(self) {
         broker::say_goodbye(self.connection).await;
     }
 
-    /// Queue, exchange and binding of one name, as a worker makes them.
-    pub async fn declare_workflow(&mut self, workflow: &str) -> Result<()> {
+    /// Queue, exchange and binding of one name, as a worker makes them. Whether they are there: the broker closes
+    /// a channel over a queue that is declared in another way, and this one is for nothing else.
+    pub async fn declare_workflow(&mut self, workflow: &str) -> Result<bool> {
         if self.declared.contains(workflow) {
-            return Ok(());
+            return Ok(true);
         }
         let doing = format!("declare the queue of the workflow `{workflow}`");
-        self.declare_three(workflow).await.map_err(|error| self.failed(&doing, &error))?;
-        self.declared.insert(workflow.to_owned());
-        Ok(())
-    }
-
-    async fn declare_three(&self, name: &str) -> lapin::Result<()> {
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        self.channel.queue_declare(name.into(), durable, celery::queue_arguments()).await?;
-        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let none = FieldTable::default;
-        self.channel.exchange_declare(name.into(), ExchangeKind::Direct, durable, none()).await?;
-        self.channel
-            .queue_bind(name.into(), name.into(), name.into(), QueueBindOptions::default(), none())
-            .await
+        let channel = channel_of(&self.connection, &self.place).await?;
+        match declare_three(&channel, workflow).await {
+            Ok(()) => {
+                let _ = channel.close(200, "declared".into()).await;
+                self.declared.insert(workflow.to_owned());
+                Ok(true)
+            }
+            Err(error) if broker::is_precondition(&error) || broker::is_refused(&error) => Ok(false),
+            Err(error) => Err(self.failed(&doing, &error)),
+        }
     }
 
     /// To whoever listens to a key of the clients' exchange.
@@ -126,7 +135,8 @@ impl Link {
                 let _ = channel.close(200, "looked".into()).await;
                 Ok(queue.message_count() > 0)
             }
-            Err(error) if broker::is_missing(&error) => Ok(false),
+            // Whoever has it alone is not us; the channel that closed over it was made for this only.
+            Err(error) if broker::is_missing(&error) || broker::is_locked(&error) => Ok(false),
             Err(error) => Err(self.failed(&format!("look at the queue `{queue}`"), &error)),
         }
     }
@@ -165,24 +175,29 @@ impl Link {
     }
 
     pub async fn confirmed(&self, confirm: PublisherConfirm) -> Result<Confirmed> {
-        match self.confirmed_or_error(confirm).await? {
+        match self.confirmed_or_error(confirm, CONFIRMING).await? {
+            Ok(Confirmed::Refused) => {
+                Err(Problem::unreachable(format!("the broker {} refused a message", self.place)))
+            }
             Ok(confirmed) => Ok(confirmed),
             Err(error) => Err(self.failed("publish a message", &error)),
         }
     }
 
     /// The inner error is the broker's.
-    pub async fn confirmed_or_error(&self, confirm: PublisherConfirm) -> Result<lapin::Result<Confirmed>> {
-        let Ok(answer) = timeout(CONFIRMING, confirm).await else {
+    pub async fn confirmed_or_error(
+        &self,
+        confirm: PublisherConfirm,
+        patience: Duration,
+    ) -> Result<lapin::Result<Confirmed>> {
+        let Ok(answer) = timeout(patience, confirm).await else {
             return Err(Problem::unreachable(format!(
                 "the broker {} confirms nothing any more: it may be short of memory or space",
                 self.place
             )));
         };
         match answer {
-            Ok(confirmation) if !confirmation.is_ack() => {
-                Err(Problem::unreachable(format!("the broker {} refused a message", self.place)))
-            }
+            Ok(confirmation) if !confirmation.is_ack() => Ok(Ok(Confirmed::Refused)),
             Ok(confirmation) => Ok(Ok(match confirmation.take_message() {
                 Some(_) => Confirmed::Unrouted,
                 None => Confirmed::Taken,
@@ -199,6 +214,15 @@ async fn channel_of(connection: &Connection, place: &Place) -> Result<Channel> {
         Ok(channel)
     };
     opened.await.map_err(|error| place.failed("open a channel", &error))
+}
+
+async fn declare_three(channel: &Channel, name: &str) -> lapin::Result<()> {
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(name.into(), durable, celery::queue_arguments()).await?;
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let none = FieldTable::default;
+    channel.exchange_declare(name.into(), ExchangeKind::Direct, durable, none()).await?;
+    channel.queue_bind(name.into(), name.into(), name.into(), QueueBindOptions::default(), none()).await
 }
 
 /// As the platform's own programs write the properties of a message.

@@ -4,10 +4,12 @@
 //! its way is confirmed. Invariant: `sent` holds exactly the letters that need not be sent again.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use lapin::PublisherConfirm;
 
-use super::link::{Confirmed, Link};
+use super::course::Course;
+use super::link::{CONFIRMING, Confirmed, Link};
 use super::{Links, Places, too_large};
 use crate::amqp::broker;
 use crate::crash_point;
@@ -37,8 +39,10 @@ pub(super) struct Round<'a> {
     places: Places<'a>,
     /// Somebody else may have sent these before.
     is_doubtful: bool,
+    course: &'a mut Course,
     on_the_way: Vec<OnTheWay>,
-    ways: HashMap<JobId, Way>,
+    /// How a job's last letter left; `None`: it may have to be sent again before others of its job.
+    ways: HashMap<JobId, Option<Way>>,
     /// Confirmed, or never to be sent.
     pub sent: Vec<i64>,
     /// Those among them that no broker takes.
@@ -46,18 +50,39 @@ pub(super) struct Round<'a> {
 }
 
 struct OnTheWay {
-    id: i64,
+    mark: Mark,
     way: Way,
-    is_task: bool,
     confirm: PublisherConfirm,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    id: i64,
+    job: JobId,
+    is_task: bool,
+    has_to_arrive: bool,
+}
+
+impl Mark {
+    fn of(id: i64, letter: &Letter) -> Self {
+        let is_task = matches!(letter.content, Content::Task { .. });
+        let has_to_arrive = is_task || matches!(letter.content, Content::Result(_));
+        Self { id, job: letter.job, is_task, has_to_arrive }
+    }
+}
+
 impl<'a> Round<'a> {
-    pub(super) fn new(links: &'a mut Links, places: Places<'a>, is_doubtful: bool) -> Self {
+    pub(super) fn new(
+        links: &'a mut Links,
+        places: Places<'a>,
+        is_doubtful: bool,
+        course: &'a mut Course,
+    ) -> Self {
         Self {
             links,
             places,
             is_doubtful,
+            course,
             on_the_way: Vec::new(),
             ways: HashMap::new(),
             sent: Vec::new(),
@@ -66,6 +91,14 @@ impl<'a> Round<'a> {
     }
 
     pub(super) async fn send(&mut self, letters: &[(i64, Letter)]) -> Result<()> {
+        let ended = self.send_all(letters).await;
+        // A channel closes alone over a message that the broker does not take; the next round finds it.
+        self.course.one_by_one =
+            ended.is_err() && (self.links.clients.lost_channel() || self.links.tasks.lost_channel());
+        ended
+    }
+
+    async fn send_all(&mut self, letters: &[(i64, Letter)]) -> Result<()> {
         for (id, letter) in letters {
             if let Err(problem) = self.send_one(*id, letter).await {
                 // What was confirmed meanwhile need not go twice.
@@ -77,15 +110,43 @@ impl<'a> Round<'a> {
     }
 
     async fn send_one(&mut self, id: i64, letter: &Letter) -> Result<()> {
+        let goes_alone = self.course.one_by_one || size(letter) > LARGE;
+        let way = Some(way_of(letter));
+        if goes_alone || self.ways.get(&letter.job).is_some_and(|before| *before != way) {
+            self.confirm().await?;
+        }
+        if self.course.held.holds(letter.job) {
+            return Ok(());
+        }
         if self.is_doubtful && self.has_arrived(letter).await? {
             self.sent.push(id);
             return Ok(());
         }
-        if size(letter) > LARGE {
-            self.send_alone(id, letter).await
-        } else {
-            self.send_with_others(id, letter).await
+        let mark = Mark::of(id, letter);
+        if !self.has_queue(letter).await? {
+            return self.fail_task(mark, letter).await;
         }
+        self.publish(mark, letter).await?;
+        self.ways.insert(letter.job, way.filter(|_| !mark.has_to_arrive));
+        if goes_alone { self.confirm_alone(letter).await } else { Ok(()) }
+    }
+
+    async fn has_queue(&mut self, letter: &Letter) -> Result<bool> {
+        match &letter.content {
+            Content::Task { workflow, .. } => self.links.tasks.declare_workflow(workflow).await,
+            _ => Ok(true),
+        }
+    }
+
+    async fn fail_task(&mut self, mark: Mark, letter: &Letter) -> Result<()> {
+        self.confirm().await?;
+        if self.course.held.holds(letter.job) {
+            return Ok(());
+        }
+        let why = "The queue of the workflow cannot be used: on the message broker it is declared in another \
+                   way, or access to it is refused.";
+        let confirmed = too_large::fail_task(self.places, letter, why.to_owned()).await?;
+        self.settle_answer(mark, confirmed)
     }
 
     /// A client takes one result and removes its queue, which ends all of its listening where a second one lies
@@ -97,73 +158,82 @@ impl<'a> Round<'a> {
         }
     }
 
-    async fn send_with_others(&mut self, id: i64, letter: &Letter) -> Result<()> {
-        let way = way_of(letter);
-        if self.ways.get(&letter.job).is_some_and(|before| *before != way) {
-            self.confirm().await?;
-        }
-        self.publish(id, letter).await?;
-        self.ways.insert(letter.job, way);
-        Ok(())
-    }
-
-    async fn send_alone(&mut self, id: i64, letter: &Letter) -> Result<()> {
-        self.confirm().await?;
-        self.publish(id, letter).await?;
+    async fn confirm_alone(&mut self, letter: &Letter) -> Result<()> {
+        self.ways.clear();
         let Some(alone) = self.on_the_way.pop() else { return Ok(()) };
         let link = self.link(alone.way);
-        match link.confirmed_or_error(alone.confirm).await? {
-            Ok(confirmed) => self.settle(alone.id, alone.is_task, confirmed),
+        match link.confirmed_or_error(alone.confirm, CONFIRMING).await? {
+            Ok(confirmed) => self.settle(alone.mark, confirmed),
             Err(error) if broker::is_precondition(&error) => {
                 self.link_mut(alone.way).reopen().await?;
-                too_large::answer(self.places, letter).await?;
-                self.refused += 1;
-                self.sent.push(alone.id);
-                Ok(())
+                let confirmed = too_large::answer(&self.links.clients, self.places, letter).await?;
+                self.settle_answer(alone.mark, confirmed)
             }
             Err(error) => Err(link.failed("publish a message", &error)),
         }
     }
 
-    async fn publish(&mut self, id: i64, letter: &Letter) -> Result<()> {
+    async fn publish(&mut self, mark: Mark, letter: &Letter) -> Result<()> {
         let way = way_of(letter);
-        if let Content::Task { workflow, .. } = &letter.content {
-            self.links.tasks.declare_workflow(workflow).await?;
-        }
         let link = self.link(way);
         let published = hand_over(link, letter).await;
         let confirm = published.map_err(|error| link.failed("publish a message", &error))?;
-        let is_task = matches!(letter.content, Content::Task { .. });
-        self.on_the_way.push(OnTheWay { id, way, is_task, confirm });
+        self.on_the_way.push(OnTheWay { mark, way, confirm });
         Ok(())
     }
 
     /// Waits for everything that is on its way; the first problem is told when all have been looked at.
     async fn confirm(&mut self) -> Result<()> {
         self.ways.clear();
-        let mut ended = Ok(());
+        let (mut ended, mut silent) = (Ok(()), Vec::new());
         for letter in std::mem::take(&mut self.on_the_way) {
-            let confirmed = self.link(letter.way).confirmed(letter.confirm).await;
-            let settled = confirmed.and_then(|confirmed| self.settle(letter.id, letter.is_task, confirmed));
-            ended = ended.and(settled);
-            if ended.is_err() && self.link(letter.way).verify().is_ok() {
-                // It may be that nothing is confirmed any more: nobody waits that long for each.
-                break;
+            // Where nothing is confirmed any more, nobody waits for each: what has come by now counts.
+            let patience = if silent.contains(&letter.way) { Duration::ZERO } else { CONFIRMING };
+            let link = self.link(letter.way);
+            let confirmed = match link.confirmed_or_error(letter.confirm, patience).await {
+                Ok(answer) => answer.map_err(|error| link.failed("publish a message", &error)),
+                Err(problem) => Err(problem),
+            };
+            if confirmed.is_err() {
+                silent.push(letter.way);
             }
+            ended = ended.and(confirmed.and_then(|confirmed| self.settle(letter.mark, confirmed)));
         }
         crash_point::reach("letters-confirmed");
         ended
     }
 
     /// A client may be gone, and nobody misses its letters; a task without a queue is lost.
-    fn settle(&mut self, id: i64, is_task: bool, confirmed: Confirmed) -> Result<()> {
-        if is_task && confirmed == Confirmed::Unrouted {
-            return Err(Problem::unreachable(format!(
-                "the queue of a workflow is gone from {}; it is declared again",
-                self.links.tasks.place
-            )));
+    fn settle(&mut self, mark: Mark, confirmed: Confirmed) -> Result<()> {
+        match confirmed {
+            Confirmed::Unrouted if mark.is_task => {
+                return Err(Problem::unreachable(format!(
+                    "the queue of a workflow is gone from {}; it is declared again",
+                    self.links.tasks.place
+                )));
+            }
+            Confirmed::Refused if mark.has_to_arrive => {
+                if self.course.held.hold(mark.job, Instant::now()) {
+                    tracing::warn!(job = %mark.job.0, "a broker refused a message that has to arrive: its queue \
+                        may be full. It is tried again in a while, and other jobs go on");
+                }
+                return Ok(());
+            }
+            Confirmed::Refused if !std::mem::replace(&mut self.course.has_told_refusal, true) => {
+                tracing::warn!(job = %mark.job.0, "a broker refused news of a job, which is lost; from now on \
+                    nothing more is said about such ones");
+            }
+            _ => {}
         }
-        self.sent.push(id);
+        self.sent.push(mark.id);
+        Ok(())
+    }
+
+    /// Something else went in its place.
+    fn settle_answer(&mut self, mark: Mark, confirmed: Confirmed) -> Result<()> {
+        let before = self.sent.len();
+        self.settle(mark, confirmed)?;
+        self.refused += self.sent.len() - before;
         Ok(())
     }
 
