@@ -1,17 +1,21 @@
 //! One job at a time: what its row, its client and the registry see.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use timesweep::amqp::taker::Taker;
+use timesweep::omotes::Rules;
 use timesweep::omotes::letter::Content;
 use timesweep::omotes::takers::{Submissions, TaskProgress};
 use timesweep::retention::ownership::event::Event;
 use timesweep::retention::ownership::{JobId, OwnedName};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::super::support::eventually;
 use super::place::{
-    Place, UNKNOWN, all_said, dataset_of, deletion, fraction, outcome, rules, start, submission, take,
+    Place, UNKNOWN, all_said, dataset_of, deletion, fraction, open, outcome, rules, start, submission, take,
 };
 
 const CANCELLED: [&str; 2] = ["status CANCELLED", "result CANCELLED ``"];
@@ -281,6 +285,32 @@ async fn jobs_out_of_time_are_deleted_and_stale_rows_go_without_ending_their_job
     let ledger = place.registry.ledger().await.expect("the ledger");
     let ended = |job: Uuid| ledger.jobs[&JobId(job)].ended.is_some();
     assert!(ended(late) && !ended(stale));
+}
+
+/// Its result may wait in a queue that could not be read.
+#[tokio::test]
+async fn time_ends_no_job_while_the_workers_are_not_heard() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let task = place.at_work(job).await;
+    place.progress(start(job, task)).await;
+    let late = "UPDATE job SET running_at = now() - interval '2 minutes', timeout_after_ms = 1";
+    place.database.run(late).await;
+    let quick = Rules { start_buffer: Duration::from_secs(1), rerun: Duration::from_millis(20), ..rules() };
+    let (_, replica) = open(&place.database.url, quick).await;
+    let (turns, is_heard) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let heard = || {
+        turns.fetch_add(1, Ordering::SeqCst);
+        is_heard.load(Ordering::SeqCst).then_some(Duration::from_secs(2))
+    };
+    let cancel = CancellationToken::new();
+    tokio::join!(replica.tidy_for_ever(&heard, &cancel), async {
+        eventually("it had its turns", async || turns.load(Ordering::SeqCst) > 3).await;
+        assert!(place.row(job).await.is_some());
+        is_heard.store(true, Ordering::SeqCst);
+        eventually("it is out of time", async || place.row(job).await.is_none()).await;
+        cancel.cancel();
+    });
 }
 
 /// A check of many datasets may hold the registry's lock for seconds.
