@@ -53,7 +53,7 @@ pub struct Rules {
     pub delivery_limit: i64,
     /// After so long without a word a job's row is stale.
     pub retention: Duration,
-    /// Nothing is timed out before this process was up for so long.
+    /// Nothing is timed out before the workers were listened to for so long without a break.
     pub start_buffer: Duration,
     /// How often time-outs are looked for.
     pub rerun: Duration,

@@ -21,7 +21,6 @@ mod sqlite;
 mod statements;
 mod write;
 
-use std::collections::BTreeSet;
 use std::sync::PoisonError;
 
 use async_trait::async_trait;
@@ -385,26 +384,5 @@ impl Registry for DatabaseRegistry {
     async fn advice(&self) -> Result<Vec<String>> {
         let loaded = self.look("read the registry", &Scope::whole(), None).await?;
         Ok(advice::advice(&loaded, self.has_job_list().await?, self.place.reach()))
-    }
-}
-
-impl Loaded {
-    /// A deletion that was known from a row alone is one that we were told from now on.
-    fn apply(&mut self, events: &[Event]) -> Vec<Met> {
-        let met = events.iter().map(|event| self.ledger.apply(event, self.now)).collect();
-        self.hear(events);
-        met
-    }
-
-    fn hear(&mut self, events: &[Event]) {
-        for event in events {
-            if let Event::Deleted(job) = event
-                && self.adopted.remove(job)
-            {
-                self.confirmed.insert(*job);
-            }
-        }
-        let deleted: BTreeSet<JobId> = self.ledger.deleted_jobs.keys().copied().collect();
-        self.confirmed.retain(|job| deleted.contains(job));
     }
 }

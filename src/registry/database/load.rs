@@ -5,6 +5,7 @@
 //! claimed it and whether they were deleted; so the ledger's own functions answer as on the whole of it.
 
 mod check;
+mod events;
 mod read;
 mod slice;
 
