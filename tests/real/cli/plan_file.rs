@@ -77,6 +77,8 @@ async fn a_plan_that_has_expired_is_refused() {
 #[tokio::test]
 async fn gone_is_skipped_changed_is_left_out_and_new_is_never_touched() {
     let database = database_with_plan("").await;
+    // A vacuum of the rows below, in the midst of the story, would change the sizes that it tells.
+    database.run("ALTER TABLE t SET (autovacuum_enabled = false)").await;
     let at = |days: u32| format!("date_trunc('day', now()) - interval '{days} days' + interval '1 hour'");
     database
         .run(&format!(
