@@ -18,6 +18,7 @@ use crate::config::RegistrySettings;
 use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::registry::beside::Neighbour;
+use crate::retention::ownership::JobId;
 use listener::Listener;
 
 pub(super) use row::{uuid, write};
@@ -36,7 +37,7 @@ const PREPARE: &str = "SET plan_cache_mode = force_custom_plan; \
 /// The first letters, together no larger than a few of the largest.
 const NEXT: &str = "SELECT id, job::text, kind, celery_id::text, workflow, priority, body FROM ( \
        SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before FROM ( \
-         SELECT * FROM timesweep_outbox ORDER BY id LIMIT $1) AS first) AS sized \
+         SELECT * FROM timesweep_outbox WHERE job <> ALL ($2::text[]::uuid[]) ORDER BY id LIMIT $1) AS first) AS sized \
      WHERE before < 33554432 ORDER BY id";
 
 const ATTEMPTED: &str =
@@ -109,8 +110,15 @@ impl Outbox {
     /// The first letters in their order, at most `limit` (and at least one, where there is any). They stay the
     /// first until they are `sent`.
     pub async fn next(&mut self, limit: u16) -> Result<Vec<(i64, Letter)>> {
+        self.next_of_others(limit, &[]).await
+    }
+
+    /// The same without the letters of these jobs, however many and large they are.
+    pub async fn next_of_others(&mut self, limit: u16, held: &[JobId]) -> Result<Vec<(i64, Letter)>> {
         let (place, session) = self.leading()?;
-        let rows = within(WORK, sqlx::query(NEXT).bind(i64::from(limit)).fetch_all(session)).await;
+        let held: Vec<String> = held.iter().map(|job| job.0.to_string()).collect();
+        let query = sqlx::query(NEXT).bind(i64::from(limit)).bind(held);
+        let rows = within(WORK, query.fetch_all(session)).await;
         let letters = rows.and_then(|rows| rows.iter().map(row::read).collect());
         letters.map_err(|error| place.problem("read the letters that are to be sent", &error))
     }
