@@ -122,6 +122,8 @@ impl Publisher<'_> {
                 is_first = true;
             }
             if !self.outbox.take_lead().await? {
+                course.tell_nothing();
+                self.counters.held_up(None);
                 rest(cancel, tokio::time::sleep(STANDING_BY)).await;
                 continue;
             }

@@ -20,18 +20,13 @@ impl OwnTestbed {
         let folder = tempfile::Builder::new().prefix("timesweep-own-").tempdir().expect("a folder");
         let testbed = Self { folder };
         let mut up = testbed.command(&["up", service]);
-        testbed.succeeds(up.env("TIMESWEEP_TESTBED_RABBITMQ_LINE", line));
+        succeeds(up.env("TIMESWEEP_TESTBED_RABBITMQ_LINE", line));
         testbed
     }
 
     /// Starts it where it is not running, on what it kept.
     pub fn up(&self, service: &str) {
-        self.succeeds(&mut self.command(&["up", service]));
-    }
-
-    fn succeeds(&self, command: &mut Command) {
-        let ran = command.output().expect("the testbed");
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        succeeds(&mut self.command(&["up", service]));
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -62,6 +57,11 @@ impl OwnTestbed {
         let sent = Command::new("sh").args(["-c", &ended]).output().expect("a shell");
         assert!(!Path::new("/proc").join(&pid).join("exe").exists(), "{sent:?}");
     }
+}
+
+fn succeeds(command: &mut Command) {
+    let ran = command.output().expect("the testbed");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 impl Drop for OwnTestbed {

@@ -51,6 +51,8 @@ pub(super) struct Round<'a> {
     pub sent: Vec<i64>,
     /// Those among them that no broker takes.
     pub refused: usize,
+    /// Why a failure could not be told; the next ones do not wait for the same connection.
+    untold: Option<String>,
 }
 
 struct OnTheWay {
@@ -97,6 +99,7 @@ impl<'a> Round<'a> {
             ways: HashMap::new(),
             sent: Vec::new(),
             refused: 0,
+            untold: None,
         }
     }
 
@@ -148,10 +151,14 @@ impl<'a> Round<'a> {
         if self.course.held.holds(letter.job) {
             return Ok(());
         }
+        if let Some(why) = &self.untold {
+            self.course.hold(mark.job, why);
+            return Ok(());
+        }
         let why = "The queue of the workflow cannot be used: on the message broker it is declared in another \
                    way, or access to it is refused.";
-        let confirmed = too_large::fail_task(self.places, letter, why.to_owned()).await?;
-        self.settle_answer(mark, confirmed);
+        let answer = too_large::fail_task(self.places, letter, why.to_owned()).await;
+        self.settle_answer(mark, answer);
         Ok(())
     }
 
@@ -175,8 +182,8 @@ impl<'a> Round<'a> {
             Ok(confirmed) => return self.settle_all(vec![(mark, Ok(confirmed))]),
             Err(error) if broker::is_precondition(&error) => {
                 self.link_mut(way).reopen().await?;
-                let confirmed = too_large::answer(&self.links.clients, self.places, letter).await?;
-                self.settle_answer(mark, confirmed);
+                let answer = too_large::answer(&self.links.clients, self.places, letter).await;
+                self.settle_answer(mark, answer);
             }
             Err(error) if broker::is_refused(&error) => {
                 let why = format!("the broker {} does not let us publish: {error}", link.place);
@@ -256,10 +263,13 @@ impl<'a> Round<'a> {
         self.sent.push(mark.id);
     }
 
-    /// Something else went in its place.
-    fn settle_answer(&mut self, mark: Mark, confirmed: Confirmed) {
+    /// Something else went in its place, or could not: it goes over a connection that others do not need.
+    fn settle_answer(&mut self, mark: Mark, answer: Result<Confirmed>) {
         let before = self.sent.len();
-        self.settle(mark, confirmed);
+        match answer {
+            Ok(confirmed) => self.settle(mark, confirmed),
+            Err(problem) => self.course.hold(mark.job, self.untold.insert(problem.to_string())),
+        }
         self.refused += self.sent.len() - before;
     }
 

@@ -62,8 +62,8 @@ impl TestBroker {
         self.put(&format!("policies/{}/full", self.vhost), &policy).await;
     }
 
-    /// The address for a user of this test alone, who may read everything, and configure and write what the
-    /// patterns say.
+    /// The address for a user of this test alone, who may configure what the one pattern says, and write and read
+    /// what the other one does.
     pub async fn user_who_may(&self, configure: &str, write: &str) -> String {
         let user = serde_json::json!({"password": "secret", "tags": ""});
         self.put(&format!("users/{}", self.vhost), &user).await;
@@ -73,7 +73,7 @@ impl TestBroker {
     }
 
     pub async fn let_the_user(&self, configure: &str, write: &str) {
-        let permissions = serde_json::json!({"configure": configure, "write": write, "read": ".*"});
+        let permissions = serde_json::json!({"configure": configure, "write": write, "read": write});
         self.put(&format!("permissions/{0}/{0}", self.vhost), &permissions).await;
     }
 

@@ -44,6 +44,8 @@ pub struct Post {
     pub workers: TestBroker,
     pub clients_url: String,
     pub workers_url: String,
+    /// Where workers report.
+    pub events_url: String,
 }
 
 pub struct Sending {
@@ -70,19 +72,21 @@ impl Post {
             database.run(tables).await;
         }
         let (clients_url, workers_url) = (clients.url(), workers.url());
-        Self { database, clients, workers, clients_url, workers_url }
+        let events_url = workers.url();
+        Self { database, clients, workers, clients_url, workers_url, events_url }
     }
 
     pub fn sending(&self) -> Sending {
         let (counters, cancel) = (Arc::<LineCounters>::default(), CancellationToken::new());
         let (count, until) = (Arc::clone(&counters), cancel.clone());
         let registry = RegistrySettings { url: self.database.url.clone().into(), password: None };
-        let [clients, workers] = [&self.clients_url, &self.workers_url].map(|url| settings(url).broker);
+        let urls = [&self.clients_url, &self.workers_url, &self.events_url];
+        let [clients, workers, events] = urls.map(|url| settings(url).broker);
         let task = tokio::spawn(async move {
             let workflows = Workflows::read(&file("workflows.json")).expect("workflows");
             let publisher = Publisher {
                 outbox: Outbox::open(&registry).expect("an outbox"),
-                places: Places { clients: &clients, tasks: &workers, events: (&workers, RESULTS) },
+                places: Places { clients: &clients, tasks: &workers, events: (&events, RESULTS) },
                 workflows: &workflows,
                 counters: &count,
             };

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::installation::Installation;
 use super::letters::{Hearing, Post, RESULTS, Sending, as_celery_declares_it, job, progress, task};
-use crate::real::amqp::broker::publish_on;
+use crate::real::amqp::broker::{TestBroker, publish_on};
 use crate::real::own_broker::OwnBroker;
 use crate::real::support::eventually;
 use crate::real::tcp_proxy::{Mode, TcpProxy};
@@ -36,10 +36,11 @@ impl Post {
     async fn write_with_jobs(&self, letters: &[Letter]) {
         let row = "INSERT INTO job (job_id, celery_id, workflow_type, status, registered_at, job_reference) \
              VALUES ($1::text::uuid, $2, $3, 'REGISTERED', now(), '')";
+        let mut connection = self.database.connect().await;
         for Letter { job, content } in letters {
             let Content::Task { celery_id, workflow, .. } = content else { continue };
             let row = sqlx::query(row).bind(job.0.to_string()).bind(celery_id.to_string()).bind(workflow);
-            row.execute(&mut self.database.connect().await).await.expect("a job");
+            row.execute(&mut connection).await.expect("a job");
         }
         self.write(letters).await;
     }
@@ -55,6 +56,14 @@ impl Post {
         channel.queue_declare("simulator".into(), options, arguments).await.expect("a queue");
         connection
     }
+}
+
+/// A broker with something in between.
+async fn before(broker: &TestBroker) -> (TcpProxy, String) {
+    let [host, port, user, password] = broker.parts();
+    let proxy = TcpProxy::before(&format!("{host}:{port}")).await;
+    let url = format!("amqp://{user}:{password}@{}/{}", proxy.address, broker.vhost);
+    (proxy, url)
 }
 
 async fn is_told(sending: &Sending, what: &str) {
@@ -131,6 +140,44 @@ async fn a_queue_that_is_declared_otherwise_fails_its_own_jobs_alone() {
     assert_eq!(client.next().await.data, b"1");
     post.is_empty().await;
     assert_eq!(sending.counters.dead_letters(), 1);
+    all_is_well(&post, sending).await;
+}
+
+/// Its failure is told to whoever takes the results of workers, perhaps on a third broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_cannot_be_told_waits_alone() {
+    let mut post = Post::new().await;
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let _queue = post.declares(durable, FieldTable::default()).await;
+    let (connection, channel) = post.workers.channel().await;
+    let mut results = Hearing::of(connection, channel, RESULTS, None, FieldTable::default()).await;
+    let (proxy, url) = before(&post.workers).await;
+    post.events_url = url;
+    proxy.set(Mode::CutAfter(0));
+    let (failing, other) = (job(), job());
+    let mut worker = post.worker(OTHER).await;
+    let sending = post.sending();
+    let bad = task(failing, Uuid::now_v7(), b"x".to_vec());
+    post.write_with_jobs(&[bad, task_of_other(other, b"y")]).await;
+    assert_eq!(worker.next().await.data, b"y");
+    is_told(&sending, "cannot be reached").await;
+    proxy.set(Mode::Pass);
+    let result = TaskResult::decode(results.next().await.data.as_slice()).expect("a result");
+    assert_eq!(result.job_id, failing.0.to_string());
+    all_is_well(&post, sending).await;
+}
+
+/// No more than docs/omotes.md asks for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_do_no_more_than_is_needed_sends_results() {
+    let mut post = Post::new().await;
+    post.clients_url = post.clients.user_who_may("^omotes_exchange$", "^omotes_exchange$").await;
+    let job = job();
+    let mut client = post.client(job, "result").await;
+    // The first round looks whether it was sent before.
+    post.write(&[result(job, b"r".to_vec())]).await;
+    let sending = post.sending();
+    assert_eq!(client.next().await.data, b"r");
     all_is_well(&post, sending).await;
 }
 
@@ -245,9 +292,8 @@ async fn of_many_letters_the_one_that_no_broker_takes_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_that_came_back_is_the_one_that_goes_again() {
     let mut post = Post::new().await;
-    let [host, port, user, password] = post.workers.parts();
-    let proxy = TcpProxy::before(&format!("{host}:{port}")).await;
-    post.workers_url = format!("amqp://{user}:{password}@{}/{}", proxy.address, post.workers.vhost);
+    let (proxy, url) = before(&post.workers).await;
+    post.workers_url = url;
     let sending = post.sending();
     eventually("it sends", async || sending.counters.listens()).await;
     let (_connection, channel) = post.workers.channel().await;
