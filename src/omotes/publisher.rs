@@ -127,8 +127,8 @@ impl Publisher<'_> {
                 rest(cancel, tokio::time::sleep(STANDING_BY)).await;
                 continue;
             }
-            let held = course.held.jobs();
-            let letters = self.outbox.next_of_others(AT_ONCE, &held).await?;
+            let (jobs, workflows) = (course.held.jobs(), course.held.workflows());
+            let letters = self.outbox.next_of_others(AT_ONCE, &jobs, &workflows).await?;
             if letters.is_empty() {
                 is_first = false;
                 course.has_sent_all();
@@ -138,7 +138,7 @@ impl Publisher<'_> {
             }
             self.send(letters, links, is_first, course).await?;
             // Whoever led before us may have held the same jobs, and have come further than to these letters.
-            is_first &= course.held.jobs().len() > held.len();
+            is_first &= course.held.jobs().len() > jobs.len();
             self.counters.held_up(course.trouble());
             course.has_sent = true;
         }

@@ -70,6 +70,8 @@ impl Course {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     jobs: HashSet<JobId>,
+    /// Workflows whose tasks need not even be read.
+    workflows: BTreeSet<String>,
     until: Option<Instant>,
 }
 
@@ -78,6 +80,15 @@ impl Held {
     fn hold(&mut self, job: JobId, now: Instant) {
         self.jobs.insert(job);
         self.until.get_or_insert(now + PAUSE);
+    }
+
+    /// Together with a job of it.
+    pub fn hold_workflow(&mut self, workflow: &str) {
+        self.workflows.insert(workflow.to_owned());
+    }
+
+    pub fn workflows(&self) -> Vec<String> {
+        self.workflows.iter().cloned().collect()
     }
 
     pub fn holds(&self, job: JobId) -> bool {

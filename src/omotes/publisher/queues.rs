@@ -26,6 +26,7 @@ pub(super) async fn look(
                 let why = format!("the queue of the workflow `{workflow}` cannot be used now: {why}");
                 let of_it = |letter: &&(i64, Letter)| workflow_of(&letter.1) == Some(workflow);
                 letters.iter().filter(of_it).for_each(|(_, letter)| course.hold(letter.job, &why));
+                course.held.hold_workflow(workflow);
             }
             QueueIs::Otherwise | QueueIs::Closed(_) => _ = unusable.insert(workflow.to_owned()),
         }

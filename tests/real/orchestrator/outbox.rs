@@ -8,7 +8,7 @@ use timesweep::problem::Kind;
 use timesweep::retention::ownership::JobId;
 use uuid::Uuid;
 
-use super::place::{Place, all_said, outcome, settings, start, submission};
+use super::place::{KNOWN, Place, all_said, outcome, settings, start, submission};
 
 fn task_of(letters: &[(i64, Letter)]) -> (i64, Uuid) {
     match letters {
@@ -135,6 +135,16 @@ async fn letters_that_wait_hide_no_others_however_large_they_are() {
     place.submit(&submission(other)).await;
     let first = place.outbox.next(10).await.expect("letters");
     assert!(first.iter().all(|(_, letter)| letter.job.0 == waiting) && first.len() == 3, "{}", first.len());
-    let others = place.outbox.next_of_others(10, &[JobId(waiting)]).await.expect("letters");
-    assert_eq!(others.iter().map(|(_, letter)| letter.job.0).collect::<Vec<_>>(), [other]);
+    let jobs = |letters: Vec<(i64, Letter)>| -> Vec<Uuid> {
+        letters.iter().map(|(_, letter)| letter.job.0).collect()
+    };
+    let others = place.outbox.next_of_others(10, &[JobId(waiting)], &[]).await.expect("letters");
+    assert_eq!(jobs(others), [other]);
+    // So do tasks of a workflow, with everything of their jobs.
+    let of_other = format!("INSERT INTO timesweep_outbox (job, kind, body) VALUES ('{other}', 'status', '')");
+    place.database.run(&of_other).await;
+    let workflows = [KNOWN.to_owned()];
+    let others = place.outbox.next_of_others(10, &[], &workflows).await.expect("letters");
+    assert_eq!(jobs(others), [waiting; 3]);
+    assert!(place.outbox.next_of_others(10, &[JobId(waiting)], &workflows).await.expect("none").is_empty());
 }
