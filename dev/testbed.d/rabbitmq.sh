@@ -43,6 +43,7 @@ management.tcp.port = 0
 listeners.ssl.default = 0
 ssl_options.certfile = $(inside)/rabbitmq/server.pem
 ssl_options.keyfile = $(inside)/rabbitmq/server.key
+${TIMESWEEP_TESTBED_RABBITMQ_LINE:-}
 CONF
     chown -R "$(owner_in_root rabbitmq)" "$host.new"
     rabbitmq_certificates

@@ -68,7 +68,7 @@ impl LineCounters {
         self.stands_by.load(Ordering::Relaxed)
     }
 
-    /// Why nothing comes in, while that is so.
+    /// Why nothing comes in, or not all of it goes out, while that is so.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -92,6 +92,11 @@ impl LineCounters {
     pub(crate) fn interrupted(&self, why: &str) {
         self.interruptions.fetch_add(1, Ordering::Relaxed);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    /// It goes on, but something waits; `None`: nothing does.
+    pub(crate) fn held_up(&self, why: Option<&str>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
     }
 
     pub(crate) fn batch_done(&self, recorded: usize, dead_letters: usize) {

@@ -18,6 +18,7 @@ use crate::config::RegistrySettings;
 use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::registry::beside::Neighbour;
+use crate::retention::ownership::JobId;
 use listener::Listener;
 
 pub(super) use row::{uuid, write};
@@ -33,11 +34,25 @@ const TAKE_LEAD: &str = "SELECT pg_catalog.pg_try_advisory_lock(1953066341, 1936
 const PREPARE: &str = "SET plan_cache_mode = force_custom_plan; \
      SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
+macro_rules! next {
+    ($but:literal) => {
+        concat!(
+            "SELECT id, job::text, kind, celery_id::text, workflow, priority, body FROM ( \
+               SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before FROM ( \
+                 SELECT * FROM timesweep_outbox WHERE job <> ALL ($2::text[]::uuid[])",
+            $but,
+            " ORDER BY id LIMIT $1) AS first) AS sized WHERE before < 33554432 ORDER BY id"
+        )
+    };
+}
+
 /// The first letters, together no larger than a few of the largest.
-const NEXT: &str = "SELECT id, job::text, kind, celery_id::text, workflow, priority, body FROM ( \
-       SELECT *, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS before FROM ( \
-         SELECT * FROM timesweep_outbox ORDER BY id LIMIT $1) AS first) AS sized \
-     WHERE before < 33554432 ORDER BY id";
+const NEXT: &str = next!("");
+/// Nor jobs whose task is one of these workflows. Nothing of theirs is read but their ids.
+const NEXT_OF_OTHER_WORKFLOWS: &str = next!(
+    " AND job NOT IN (SELECT task.job FROM timesweep_outbox task \
+       WHERE task.kind = 'task' AND task.workflow = ANY ($3))"
+);
 
 const ATTEMPTED: &str =
     "UPDATE timesweep_outbox SET attempted_at = clock_timestamp() WHERE id = ANY ($1) RETURNING id";
@@ -109,8 +124,23 @@ impl Outbox {
     /// The first letters in their order, at most `limit` (and at least one, where there is any). They stay the
     /// first until they are `sent`.
     pub async fn next(&mut self, limit: u16) -> Result<Vec<(i64, Letter)>> {
+        self.next_of_others(limit, &[], &[]).await
+    }
+
+    /// The same without the letters of these jobs, and of those whose task is of these workflows, however many and
+    /// large they are.
+    pub async fn next_of_others(
+        &mut self,
+        limit: u16,
+        jobs: &[JobId],
+        workflows: &[String],
+    ) -> Result<Vec<(i64, Letter)>> {
         let (place, session) = self.leading()?;
-        let rows = within(WORK, sqlx::query(NEXT).bind(i64::from(limit)).fetch_all(session)).await;
+        let statement = if workflows.is_empty() { NEXT } else { NEXT_OF_OTHER_WORKFLOWS };
+        let jobs: Vec<String> = jobs.iter().map(|job| job.0.to_string()).collect();
+        let query = sqlx::query(statement).bind(i64::from(limit)).bind(jobs);
+        let query = if workflows.is_empty() { query } else { query.bind(workflows) };
+        let rows = within(WORK, query.fetch_all(session)).await;
         let letters = rows.and_then(|rows| rows.iter().map(row::read).collect());
         letters.map_err(|error| place.problem("read the letters that are to be sent", &error))
     }

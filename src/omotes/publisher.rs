@@ -18,6 +18,7 @@ use crate::problem::{Kind, Problem, Result};
 
 mod course;
 pub mod link;
+mod queues;
 mod round;
 mod too_large;
 
@@ -121,21 +122,24 @@ impl Publisher<'_> {
                 is_first = true;
             }
             if !self.outbox.take_lead().await? {
+                course.tell_nothing();
+                self.counters.held_up(None);
                 rest(cancel, tokio::time::sleep(STANDING_BY)).await;
                 continue;
             }
-            let passed_over = u16::try_from(course.held.passed_over).unwrap_or(u16::MAX);
-            let letters = self.outbox.next(AT_ONCE.saturating_add(passed_over)).await?;
-            let (letters, may_be_more) = course.held.without(letters);
-            let is_doubtful = std::mem::take(&mut is_first);
-            if letters.is_empty() && may_be_more {
-                continue;
-            }
+            let (jobs, workflows) = (course.held.jobs(), course.held.workflows());
+            let letters = self.outbox.next_of_others(AT_ONCE, &jobs, &workflows).await?;
             if letters.is_empty() {
+                is_first = false;
+                course.has_sent_all();
+                self.counters.held_up(course.trouble());
                 rest(cancel, self.outbox.wait()).await;
                 continue;
             }
-            self.send(letters, links, is_doubtful, course).await?;
+            self.send(letters, links, is_first, course).await?;
+            // Whoever led before us may have held the same jobs, and have come further than to these letters.
+            is_first &= course.held.jobs().len() > jobs.len();
+            self.counters.held_up(course.trouble());
             course.has_sent = true;
         }
         Ok(())
@@ -149,8 +153,9 @@ impl Publisher<'_> {
         is_doubtful: bool,
         course: &mut Course,
     ) -> Result<()> {
-        let letters = self.still_standing(letters).await?;
-        let mut round = Round::new(links, self.places, is_doubtful, course);
+        let unusable = queues::look(&letters, &mut links.tasks, course).await?;
+        let letters = self.still_standing(course.held.without(letters)).await?;
+        let mut round = Round::new(links, self.places, is_doubtful, course, unusable);
         let ended = round.send(&letters).await;
         let (sent, refused) = (round.sent, round.refused);
         if !sent.is_empty() {

@@ -3,6 +3,7 @@
 mod installation;
 mod letters;
 mod lines;
+mod refusals;
 mod replicas;
 mod whole;
 mod workflows;

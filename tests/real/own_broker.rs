@@ -11,7 +11,16 @@ pub struct OwnBroker {
 
 impl OwnBroker {
     pub fn start() -> Self {
-        let testbed = OwnTestbed::with("rabbitmq");
+        Self::on(OwnTestbed::with("rabbitmq"))
+    }
+
+    /// Messages with more bytes are refused.
+    pub fn taking_no_more_than(bytes: u32) -> Self {
+        let line = format!("max_message_size = {bytes}");
+        Self::on(OwnTestbed::configured("rabbitmq", &line))
+    }
+
+    fn on(testbed: OwnTestbed) -> Self {
         let url = testbed.env("TIMESWEEP_TEST_AMQP_URL");
         let admin = testbed.env("TIMESWEEP_TEST_AMQP_ADMIN_URL");
         Self { testbed, url, admin }

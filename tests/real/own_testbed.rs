@@ -12,16 +12,21 @@ pub struct OwnTestbed {
 
 impl OwnTestbed {
     pub fn with(service: &str) -> Self {
+        Self::configured(service, "")
+    }
+
+    /// With a line more in its configuration. A broker alone reads one.
+    pub fn configured(service: &str, line: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("timesweep-own-").tempdir().expect("a folder");
         let testbed = Self { folder };
-        testbed.up(service);
+        let mut up = testbed.command(&["up", service]);
+        succeeds(up.env("TIMESWEEP_TESTBED_RABBITMQ_LINE", line));
         testbed
     }
 
     /// Starts it where it is not running, on what it kept.
     pub fn up(&self, service: &str) {
-        let up = self.command(&["up", service]).output().expect("the testbed");
-        assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+        succeeds(&mut self.command(&["up", service]));
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -52,6 +57,11 @@ impl OwnTestbed {
         let sent = Command::new("sh").args(["-c", &ended]).output().expect("a shell");
         assert!(!Path::new("/proc").join(&pid).join("exe").exists(), "{sent:?}");
     }
+}
+
+fn succeeds(command: &mut Command) {
+    let ran = command.output().expect("the testbed");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 impl Drop for OwnTestbed {

@@ -17,6 +17,8 @@ pub enum Mode {
     Pass,
     /// Answers come so much later.
     Delay(Duration),
+    /// Questions arrive so much later, and many together.
+    Late(Duration),
     /// Once so many bytes of answers have passed since this mode began, every connection breaks off.
     CutAfter(usize),
     /// The same, but only for the connection that is on it; what comes later passes.
@@ -88,6 +90,9 @@ async fn pass_questions(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: L
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let holds = |text: &str| buffer[..length].windows(text.len()).any(|part| part == text.as_bytes());
         let mode = *line.mode.borrow();
+        if let Mode::Late(late) = mode {
+            tokio::time::sleep(late).await;
+        }
         let (breaks, passes) = match mode {
             Mode::BreakBefore(text) if holds(text) => (true, 0),
             Mode::BreakBehind(text) if holds(text) => (true, length),
@@ -109,7 +114,7 @@ async fn pass_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, line: Lin
         let before = line.answered.fetch_add(length, Ordering::SeqCst);
         let mode = *line.mode.borrow();
         let passes = match mode {
-            Mode::Pass | Mode::BreakBefore(_) | Mode::BreakBehind(_) => length,
+            Mode::Pass | Mode::Late(_) | Mode::BreakBefore(_) | Mode::BreakBehind(_) => length,
             Mode::Mute => 0,
             Mode::Delay(delay) => {
                 tokio::time::sleep(delay).await;

@@ -4,7 +4,7 @@
 //! then all of it is acknowledged. Whatever fails in between ends the connection, and the broker delivers the
 //! batch again.
 
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
@@ -52,7 +52,7 @@ impl Session<'_> {
                 None => return Err(Problem::unreachable(format!("{} ended the delivery", self.place))),
             };
             // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
-            let (batch, has_ended) = self.gather(first, &mut consumer);
+            let (batch, has_ended) = gather(first, &mut consumer, self.line.taker.at_once());
             self.take_in(self.line.queue.name, &batch).await?;
             let last = batch.last().map_or(0, |delivery| delivery.delivery_tag);
             let acknowledged = self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await;
@@ -120,24 +120,6 @@ impl Session<'_> {
         .hint("stop the other consumer (an orchestrator, another timesweep), or leave this queue to it")
     }
 
-    /// What is there already goes into one transaction, up to a size; nobody waits for more. Says whether the
-    /// delivery has ended behind it: a queue that was deleted says so once, and its channel stays open.
-    fn gather(&self, first: Delivery, consumer: &mut Consumer) -> (Vec<Delivery>, bool) {
-        let mut bytes = first.data.len();
-        let mut batch = vec![first];
-        while batch.len() < usize::from(self.line.taker.at_once()) && bytes < BYTES_AT_ONCE {
-            match consumer.next().now_or_never() {
-                None => break,
-                Some(Some(Ok(next))) => {
-                    bytes += next.data.len();
-                    batch.push(next);
-                }
-                Some(Some(Err(_)) | None) => return (batch, true),
-            }
-        }
-        (batch, false)
-    }
-
     /// When it answers, all of the batch may be acknowledged.
     pub(super) async fn take_in(&self, from: &str, batch: &[Delivery]) -> Result<()> {
         let bodies: Vec<&[u8]> = batch.iter().map(|delivery| delivery.data.as_slice()).collect();
@@ -162,10 +144,69 @@ impl Session<'_> {
     }
 }
 
+/// What is there already goes into one transaction, up to a size; nobody waits for more. Says whether the
+/// delivery has ended behind it: a queue that was deleted says so once, and its channel stays open.
+fn gather(
+    first: Delivery,
+    more: &mut (impl Stream<Item = lapin::Result<Delivery>> + Unpin),
+    at_once: u16,
+) -> (Vec<Delivery>, bool) {
+    let mut bytes = first.data.len();
+    let mut batch = vec![first];
+    while batch.len() < usize::from(at_once) && bytes < BYTES_AT_ONCE {
+        match more.next().now_or_never() {
+            None => break,
+            Some(Some(Ok(next))) => {
+                bytes += next.data.len();
+                batch.push(next);
+            }
+            Some(Some(Err(_)) | None) => return (batch, true),
+        }
+    }
+    (batch, false)
+}
+
 /// As every client declares it.
 pub async fn declare_clients_exchange(channel: &Channel) -> lapin::Result<()> {
     let plain = ExchangeDeclareOptions::default();
     channel
         .exchange_declare(CLIENTS_EXCHANGE.into(), ExchangeKind::Direct, plain, FieldTable::default())
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{iter, pending};
+
+    use super::*;
+
+    /// Deliveries of these sizes, the first of them taken out already.
+    fn gathered(sizes: &[usize], has_ended: bool, at_once: u16) -> (usize, bool) {
+        let delivery = |size: &usize| Delivery::mock(1, "".into(), "".into(), false, vec![0; *size]);
+        let (first, more) = sizes.split_first().expect("a first one");
+        let more = iter(more.iter().map(|size| Ok(delivery(size))).collect::<Vec<_>>());
+        let (batch, has_ended) = if has_ended {
+            gather(delivery(first), &mut more.boxed(), at_once)
+        } else {
+            gather(delivery(first), &mut more.chain(pending()).boxed(), at_once)
+        };
+        (batch.len(), has_ended)
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_a_transaction_bears() {
+        assert_eq!(gathered(&[1, 1, 1], false, 5), (3, false), "nobody waits for more");
+        assert_eq!(gathered(&[1, 1, 1], false, 2), (2, false));
+        let half = BYTES_AT_ONCE / 2;
+        assert_eq!(gathered(&[half - 1, half, 1, 1], false, 5), (3, false));
+        assert_eq!(gathered(&[half, half, 1, 1], false, 5), (2, false));
+        assert_eq!(gathered(&[3 * half, 1], false, 5), (1, false), "one goes, however large");
+    }
+
+    #[test]
+    fn the_end_of_a_delivery_behind_a_batch_is_seen() {
+        assert_eq!(gathered(&[1, 1], true, 5), (2, true));
+        assert_eq!(gathered(&[1], true, 5), (1, true));
+        assert_eq!(gathered(&[1, 1], true, 2), (2, false), "it comes next");
+    }
 }

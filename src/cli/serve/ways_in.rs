@@ -114,7 +114,7 @@ impl Insight for Seen {
 }
 
 fn of_line(line: &LineCounters) -> Condition {
-    if line.listens() {
+    if line.listens() && line.trouble().is_none() {
         Condition::Ok
     } else if line.stands_by() {
         Condition::Standby

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use lapin::message::BasicReturnMessage;
 use lapin::options::{
     BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -37,10 +38,21 @@ pub struct Link {
 pub enum Confirmed {
     /// It lies in a queue.
     Taken,
-    /// There is no queue for it.
-    Unrouted,
+    /// There is no queue for a message, and this task came back. The client library hands a message that came back
+    /// to whoever is answered next, so it may be another one than the one that was asked about.
+    Unrouted { task: Option<Uuid> },
     /// A queue did not want it: it may be full.
     Refused,
+}
+
+/// Whether tasks of a workflow can be given to workers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueIs {
+    There,
+    /// Declared in another way, which no waiting mends.
+    Otherwise,
+    /// Refused to our user, or another connection has it for itself, in the broker's words. That may pass.
+    Closed(String),
 }
 
 impl Link {
@@ -58,11 +70,12 @@ impl Link {
         let declared = link.channel.exchange_declare(name, kind, plain, FieldTable::default()).await;
         declared.map_err(|error| link.failed("declare the exchange of Celery's orders", &error))?;
         for workflow in workflows.names() {
-            if !link.declare_workflow(workflow).await? {
-                tracing::warn!(
-                    workflow,
-                    "its queue is declared in another way or refused: its jobs will fail"
-                );
+            match link.declare_workflow(workflow).await? {
+                QueueIs::There => {}
+                QueueIs::Otherwise => {
+                    tracing::warn!(workflow, "its queue is declared in another way: its jobs will fail");
+                }
+                QueueIs::Closed(why) => tracing::warn!(workflow, "its queue cannot be used now: {why}"),
             }
         }
         Ok(link)
@@ -92,20 +105,15 @@ impl Link {
         Err(Problem::unreachable(format!("the broker {} has ended the connection", self.place)))
     }
 
-    /// The broker closed the channel alone.
-    pub fn lost_channel(&self) -> bool {
-        self.connection.status().connected() && !self.channel.status().connected()
-    }
-
     pub async fn say_goodbye(self) {
         broker::say_goodbye(self.connection).await;
     }
 
-    /// Queue, exchange and binding of one name, as a worker makes them. Whether they are there: the broker closes
-    /// a channel over a queue that is declared in another way, and this one is for nothing else.
-    pub async fn declare_workflow(&mut self, workflow: &str) -> Result<bool> {
+    /// Queue, exchange and binding of one name, as a worker makes them. The broker closes a channel over a queue
+    /// that cannot be used, so this one is for nothing else.
+    pub async fn declare_workflow(&mut self, workflow: &str) -> Result<QueueIs> {
         if self.declared.contains(workflow) {
-            return Ok(true);
+            return Ok(QueueIs::There);
         }
         let doing = format!("declare the queue of the workflow `{workflow}`");
         let channel = channel_of(&self.connection, &self.place).await?;
@@ -113,9 +121,12 @@ impl Link {
             Ok(()) => {
                 let _ = channel.close(200, "declared".into()).await;
                 self.declared.insert(workflow.to_owned());
-                Ok(true)
+                Ok(QueueIs::There)
             }
-            Err(error) if broker::is_precondition(&error) || broker::is_refused(&error) => Ok(false),
+            Err(error) if broker::is_precondition(&error) => Ok(QueueIs::Otherwise),
+            Err(error) if broker::is_refused(&error) || broker::is_locked(&error) => {
+                Ok(QueueIs::Closed(error.to_string()))
+            }
             Err(error) => Err(self.failed(&doing, &error)),
         }
     }
@@ -199,12 +210,17 @@ impl Link {
         match answer {
             Ok(confirmation) if !confirmation.is_ack() => Ok(Ok(Confirmed::Refused)),
             Ok(confirmation) => Ok(Ok(match confirmation.take_message() {
-                Some(_) => Confirmed::Unrouted,
+                Some(came_back) => Confirmed::Unrouted { task: task_of(&came_back) },
                 None => Confirmed::Taken,
             })),
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+/// A task says in its properties which one it is.
+fn task_of(came_back: &BasicReturnMessage) -> Option<Uuid> {
+    came_back.properties.correlation_id().as_ref()?.as_str().parse().ok()
 }
 
 async fn channel_of(connection: &Connection, place: &Place) -> Result<Channel> {

@@ -3,13 +3,15 @@
 //! Two connections have no common order, so before a job's letter takes the other one, everything that is on
 //! its way is confirmed. Invariant: `sent` holds exactly the letters that need not be sent again.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use lapin::PublisherConfirm;
+use uuid::Uuid;
 
 use super::course::Course;
 use super::link::{CONFIRMING, Confirmed, Link};
+use super::queues::workflow_of;
 use super::{Links, Places, too_large};
 use crate::amqp::broker;
 use crate::crash_point;
@@ -40,6 +42,8 @@ pub(super) struct Round<'a> {
     /// Somebody else may have sent these before.
     is_doubtful: bool,
     course: &'a mut Course,
+    /// Workflows whose tasks nobody can be given.
+    unusable: BTreeSet<String>,
     on_the_way: Vec<OnTheWay>,
     /// How a job's last letter left; `None`: it may have to be sent again before others of its job.
     ways: HashMap<JobId, Option<Way>>,
@@ -47,6 +51,8 @@ pub(super) struct Round<'a> {
     pub sent: Vec<i64>,
     /// Those among them that no broker takes.
     pub refused: usize,
+    /// Why a failure could not be told; the next ones do not wait for the same connection.
+    untold: Option<String>,
 }
 
 struct OnTheWay {
@@ -59,15 +65,19 @@ struct OnTheWay {
 struct Mark {
     id: i64,
     job: JobId,
-    is_task: bool,
+    /// Its Celery id where it is a task.
+    task: Option<Uuid>,
     has_to_arrive: bool,
 }
 
 impl Mark {
     fn of(id: i64, letter: &Letter) -> Self {
-        let is_task = matches!(letter.content, Content::Task { .. });
-        let has_to_arrive = is_task || matches!(letter.content, Content::Result(_));
-        Self { id, job: letter.job, is_task, has_to_arrive }
+        let task = match &letter.content {
+            Content::Task { celery_id, .. } => Some(*celery_id),
+            _ => None,
+        };
+        let has_to_arrive = task.is_some() || matches!(letter.content, Content::Result(_));
+        Self { id, job: letter.job, task, has_to_arrive }
     }
 }
 
@@ -77,24 +87,26 @@ impl<'a> Round<'a> {
         places: Places<'a>,
         is_doubtful: bool,
         course: &'a mut Course,
+        unusable: BTreeSet<String>,
     ) -> Self {
         Self {
             links,
             places,
             is_doubtful,
             course,
+            unusable,
             on_the_way: Vec::new(),
             ways: HashMap::new(),
             sent: Vec::new(),
             refused: 0,
+            untold: None,
         }
     }
 
     pub(super) async fn send(&mut self, letters: &[(i64, Letter)]) -> Result<()> {
         let ended = self.send_all(letters).await;
-        // A channel closes alone over a message that the broker does not take; the next round finds it.
-        self.course.one_by_one =
-            ended.is_err() && (self.links.clients.lost_channel() || self.links.tasks.lost_channel());
+        // It may have been over a message that the broker does not take; the next round finds it.
+        self.course.one_by_one = ended.is_err();
         ended
     }
 
@@ -123,19 +135,15 @@ impl<'a> Round<'a> {
             return Ok(());
         }
         let mark = Mark::of(id, letter);
-        if !self.has_queue(letter).await? {
+        if workflow_of(letter).is_some_and(|workflow| self.unusable.contains(workflow)) {
             return self.fail_task(mark, letter).await;
+        }
+        if goes_alone {
+            return self.send_alone(mark, letter).await;
         }
         self.publish(mark, letter).await?;
         self.ways.insert(letter.job, way.filter(|_| !mark.has_to_arrive));
-        if goes_alone { self.confirm_alone(letter).await } else { Ok(()) }
-    }
-
-    async fn has_queue(&mut self, letter: &Letter) -> Result<bool> {
-        match &letter.content {
-            Content::Task { workflow, .. } => self.links.tasks.declare_workflow(workflow).await,
-            _ => Ok(true),
-        }
+        Ok(())
     }
 
     async fn fail_task(&mut self, mark: Mark, letter: &Letter) -> Result<()> {
@@ -143,10 +151,15 @@ impl<'a> Round<'a> {
         if self.course.held.holds(letter.job) {
             return Ok(());
         }
+        if let Some(why) = &self.untold {
+            self.course.hold(mark.job, why);
+            return Ok(());
+        }
         let why = "The queue of the workflow cannot be used: on the message broker it is declared in another \
                    way, or access to it is refused.";
-        let confirmed = too_large::fail_task(self.places, letter, why.to_owned()).await?;
-        self.settle_answer(mark, confirmed)
+        let answer = too_large::fail_task(self.places, letter, why.to_owned()).await;
+        self.settle_answer(mark, answer);
+        Ok(())
     }
 
     /// A client takes one result and removes its queue, which ends all of its listening where a second one lies
@@ -158,19 +171,28 @@ impl<'a> Round<'a> {
         }
     }
 
-    async fn confirm_alone(&mut self, letter: &Letter) -> Result<()> {
-        self.ways.clear();
-        let Some(alone) = self.on_the_way.pop() else { return Ok(()) };
-        let link = self.link(alone.way);
-        match link.confirmed_or_error(alone.confirm, CONFIRMING).await? {
-            Ok(confirmed) => self.settle(alone.mark, confirmed),
+    /// Nothing else is on the way, so what the broker says is about this letter.
+    async fn send_alone(&mut self, mark: Mark, letter: &Letter) -> Result<()> {
+        let (way, link) = (way_of(letter), self.link(way_of(letter)));
+        let answer = match hand_over(link, letter).await {
+            Ok(confirm) => link.confirmed_or_error(confirm, CONFIRMING).await?,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(confirmed) => return self.settle_all(vec![(mark, Ok(confirmed))]),
             Err(error) if broker::is_precondition(&error) => {
-                self.link_mut(alone.way).reopen().await?;
-                let confirmed = too_large::answer(&self.links.clients, self.places, letter).await?;
-                self.settle_answer(alone.mark, confirmed)
+                self.link_mut(way).reopen().await?;
+                let answer = too_large::answer(&self.links.clients, self.places, letter).await;
+                self.settle_answer(mark, answer);
             }
-            Err(error) => Err(link.failed("publish a message", &error)),
+            Err(error) if broker::is_refused(&error) => {
+                let why = format!("the broker {} does not let us publish: {error}", link.place);
+                self.link_mut(way).reopen().await?;
+                self.course.hold(mark.job, &why);
+            }
+            Err(error) => return Err(link.failed("publish a message", &error)),
         }
+        Ok(())
     }
 
     async fn publish(&mut self, mark: Mark, letter: &Letter) -> Result<()> {
@@ -185,7 +207,7 @@ impl<'a> Round<'a> {
     /// Waits for everything that is on its way; the first problem is told when all have been looked at.
     async fn confirm(&mut self) -> Result<()> {
         self.ways.clear();
-        let (mut ended, mut silent) = (Ok(()), Vec::new());
+        let (mut answers, mut silent) = (Vec::new(), Vec::new());
         for letter in std::mem::take(&mut self.on_the_way) {
             // Where nothing is confirmed any more, nobody waits for each: what has come by now counts.
             let patience = if silent.contains(&letter.way) { Duration::ZERO } else { CONFIRMING };
@@ -197,27 +219,40 @@ impl<'a> Round<'a> {
             if confirmed.is_err() {
                 silent.push(letter.way);
             }
-            ended = ended.and(confirmed.and_then(|confirmed| self.settle(letter.mark, confirmed)));
+            answers.push((letter.mark, confirmed));
         }
         crash_point::reach("letters-confirmed");
-        ended
+        self.settle_all(answers)
     }
 
     /// A client may be gone, and nobody misses its letters; a task without a queue is lost.
-    fn settle(&mut self, mark: Mark, confirmed: Confirmed) -> Result<()> {
+    fn settle_all(&mut self, answers: Vec<(Mark, Result<Confirmed>)>) -> Result<()> {
+        let came_back = |(_, answer): &(Mark, Result<Confirmed>)| match answer {
+            Ok(Confirmed::Unrouted { task }) => *task,
+            _ => None,
+        };
+        let came_back: HashSet<Uuid> = answers.iter().filter_map(came_back).collect();
+        let mut ended = Ok(());
+        for (mark, answer) in answers {
+            let is_lost = mark.task.is_some_and(|task| came_back.contains(&task));
+            let settled = match answer {
+                Ok(_) if is_lost => Err(self.queue_is_gone()),
+                answer => answer.map(|confirmed| self.settle(mark, confirmed)),
+            };
+            ended = ended.and(settled);
+        }
+        ended
+    }
+
+    fn queue_is_gone(&self) -> Problem {
+        let place = &self.links.tasks.place;
+        Problem::unreachable(format!("the queue of a workflow is gone from {place}; it is declared again"))
+    }
+
+    fn settle(&mut self, mark: Mark, confirmed: Confirmed) {
         match confirmed {
-            Confirmed::Unrouted if mark.is_task => {
-                return Err(Problem::unreachable(format!(
-                    "the queue of a workflow is gone from {}; it is declared again",
-                    self.links.tasks.place
-                )));
-            }
             Confirmed::Refused if mark.has_to_arrive => {
-                if self.course.held.hold(mark.job, Instant::now()) {
-                    tracing::warn!(job = %mark.job.0, "a broker refused a message that has to arrive: its queue \
-                        may be full. It is tried again in a while, and other jobs go on");
-                }
-                return Ok(());
+                return self.course.hold(mark.job, "a broker refused a message: its queue may be full");
             }
             Confirmed::Refused if !std::mem::replace(&mut self.course.has_told_refusal, true) => {
                 tracing::warn!(job = %mark.job.0, "a broker refused news of a job, which is lost; from now on \
@@ -226,15 +261,16 @@ impl<'a> Round<'a> {
             _ => {}
         }
         self.sent.push(mark.id);
-        Ok(())
     }
 
-    /// Something else went in its place.
-    fn settle_answer(&mut self, mark: Mark, confirmed: Confirmed) -> Result<()> {
+    /// Something else went in its place, or could not: it goes over a connection that others do not need.
+    fn settle_answer(&mut self, mark: Mark, answer: Result<Confirmed>) {
         let before = self.sent.len();
-        self.settle(mark, confirmed)?;
+        match answer {
+            Ok(confirmed) => self.settle(mark, confirmed),
+            Err(problem) => self.course.hold(mark.job, self.untold.insert(problem.to_string())),
+        }
         self.refused += self.sent.len() - before;
-        Ok(())
     }
 
     fn link(&self, way: Way) -> &Link {

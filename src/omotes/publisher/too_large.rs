@@ -66,6 +66,8 @@ async fn report(places: Places<'_>, result: &[u8]) -> Result<Confirmed> {
     link.say_goodbye().await;
     match confirmed? {
         confirmed @ (Confirmed::Taken | Confirmed::Refused) => Ok(confirmed),
-        Confirmed::Unrouted => Err(Problem::unreachable(format!("there is no queue `{queue}` on {place}"))),
+        Confirmed::Unrouted { .. } => {
+            Err(Problem::unreachable(format!("there is no queue `{queue}` on {place}")))
+        }
     }
 }

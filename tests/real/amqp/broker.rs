@@ -47,6 +47,36 @@ impl TestBroker {
         broker
     }
 
+    /// Something of this virtual host, through the broker's HTTP interface.
+    async fn put(&self, what: &str, says: &serde_json::Value) {
+        let answer = http().put(format!("{}/api/{what}", self.admin)).body(says.to_string()).send();
+        let answer = answer.await.expect("the broker answers");
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
+    /// A queue of this name takes so many messages, and refuses others.
+    pub async fn takes_no_more_than(&self, queue: &str, messages: u32) {
+        let definition = serde_json::json!({"max-length": messages, "overflow": "reject-publish"});
+        let pattern = format!("^{queue}$");
+        let policy = serde_json::json!({"pattern": pattern, "definition": definition, "apply-to": "queues"});
+        self.put(&format!("policies/{}/full", self.vhost), &policy).await;
+    }
+
+    /// The address for a user of this test alone, who may configure what the one pattern says, and write and read
+    /// what the other one does.
+    pub async fn user_who_may(&self, configure: &str, write: &str) -> String {
+        let user = serde_json::json!({"password": "secret", "tags": ""});
+        self.put(&format!("users/{}", self.vhost), &user).await;
+        self.let_the_user(configure, write).await;
+        let [host, port, ..] = self.parts();
+        format!("amqp://{0}:secret@{host}:{port}/{0}", self.vhost)
+    }
+
+    pub async fn let_the_user(&self, configure: &str, write: &str) {
+        let permissions = serde_json::json!({"configure": configure, "write": write, "read": write});
+        self.put(&format!("permissions/{0}/{0}", self.vhost), &permissions).await;
+    }
+
     /// Of the virtual host, for the broker's HTTP interface.
     fn address(&self) -> String {
         format!("{}/api/vhosts/{}", self.admin, self.vhost)
@@ -103,11 +133,14 @@ impl TestBroker {
 
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        let path = self.address();
+        // There may be no user of this test.
+        let paths = [self.address(), format!("{}/api/users/{}", self.admin, self.vhost)];
         let remove = move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            let _ = runtime.block_on(async { http().delete(path).send().await });
+            for path in paths {
+                let _ = runtime.block_on(async { http().delete(path).send().await });
+            }
         };
         let _ = std::thread::spawn(remove).join();
     }

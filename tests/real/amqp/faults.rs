@@ -72,6 +72,29 @@ async fn a_dead_letter_that_goes_nowhere_is_not_acknowledged() {
     assert_eq!(broker.waiting("timesweep_dead_letters").await, 1);
 }
 
+/// Its end stands behind messages that wait here already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_deleted_while_a_batch_is_in_work_is_declared_and_listened_to_again() {
+    let broker = TestBroker::new().await;
+    let registry = Arc::new(Stubborn::waiting());
+    let listening = Listening::on(&broker.settings(), registry.clone()).await;
+    broker.publish("job_deletions", &[deletion(Uuid::now_v7())]).await;
+    eventually("the batch is in hand", async || registry.calls() == 1).await;
+    broker.publish("job_deletions", &[deletion(Uuid::now_v7()), deletion(Uuid::now_v7())]).await;
+    eventually("the next one is here", async || broker.waiting("job_deletions").await == 0).await;
+    let (_connection, channel) = broker.channel().await;
+    channel.queue_delete("job_deletions".into(), QueueDeleteOptions::default()).await.expect("it goes");
+    // What was said to us before this was answered is here.
+    assert_eq!(broker.waiting("job_deletions").await, 0);
+    registry.gate.add_permits(100);
+    let counters = &listening.counters.deletions;
+    eventually("it is noticed", async || counters.interruptions() >= 1 && counters.listens()).await;
+    broker.publish("job_deletions", &[deletion(Uuid::now_v7())]).await;
+    let deleted = || registry.inner.change(|ledger| ledger.deleted_jobs.len());
+    eventually("all were taken", async || deleted() == 4).await;
+    listening.end().await.expect("a quiet end");
+}
+
 /// A line to the broker that can be cut, and be away for a while.
 struct Line {
     url: String,

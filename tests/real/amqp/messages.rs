@@ -4,7 +4,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lapin::types::AMQPValue;
+use lapin::types::{AMQPValue, FieldArray, FieldTable};
 use prost::Message;
 use timesweep::amqp::wire::TaskResult;
 use timesweep::config::ResultsSettings;
@@ -111,6 +111,36 @@ async fn what_nobody_can_read_lies_among_the_dead_letters_and_the_next_message_c
         let reason = header("x-timesweep-reason");
         assert!(reason.contains("no JobDelete message") || reason.contains("not a UUID"), "{reason}");
     }
+}
+
+/// The broker sends a message to the queues of its `CC` as well: also a copy of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreadable_message_with_copies_for_others_is_kept_once_and_does_not_come_back() {
+    let (broker, registry) = (TestBroker::new().await, Memory::default());
+    let listening = Listening::on(&broker.settings(), Arc::new(registry.clone())).await;
+    let (_connection, channel) = broker.channel().await;
+    let mut headers = FieldTable::default();
+    for name in ["CC", "BCC"] {
+        let copies = FieldArray::from(vec![AMQPValue::LongString("job_deletions".into())]);
+        headers.insert(name.into(), AMQPValue::FieldArray(copies));
+    }
+    let properties = lapin::BasicProperties::default().with_headers(headers);
+    let plain = lapin::options::BasicPublishOptions::default();
+    let published = channel.basic_publish("".into(), "job_deletions".into(), plain, &[0xff; 9], properties);
+    assert!(published.await.expect("sent").await.expect("an answer").is_ack());
+    let counters = &listening.counters.deletions;
+    for round in 1..=3 {
+        eventually("it is kept", async || counters.dead_letters() > 0).await;
+        // A copy that came back would stand before this one.
+        broker.publish("job_deletions", &[deletion(Uuid::now_v7())]).await;
+        eventually("the next one came", async || deleted(&registry) == round).await;
+    }
+    assert_eq!(counters.dead_letters(), 1);
+    listening.end().await.expect("a quiet end");
+    assert_eq!(
+        (broker.waiting("job_deletions").await, broker.waiting("timesweep_dead_letters").await),
+        (0, 1)
+    );
 }
 
 fn deletion_of(text: &str) -> Vec<u8> {

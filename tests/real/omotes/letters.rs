@@ -35,50 +35,58 @@ const TABLES: [&str; 2] = [
     include_str!("../../../src/omotes/migrations/0001.sql"),
 ];
 const WRITE: &str = "INSERT INTO timesweep_outbox (job, kind, celery_id, workflow, priority, body) \
-     VALUES ($1::uuid, $2, $3::uuid, 'simulator', 6, $4)";
-const RESULTS: &str = "omotes_task_result_events";
+     VALUES ($1::uuid, $2, $3::uuid, $4, 6, $5)";
+pub const RESULTS: &str = "omotes_task_result_events";
 
-struct Post {
-    database: TestDatabase,
-    clients: TestBroker,
-    workers: TestBroker,
-    clients_url: String,
+pub struct Post {
+    pub database: TestDatabase,
+    pub clients: TestBroker,
+    pub workers: TestBroker,
+    pub clients_url: String,
+    pub workers_url: String,
+    /// Where workers report.
+    pub events_url: String,
 }
 
-struct Sending {
-    counters: Arc<LineCounters>,
+pub struct Sending {
+    pub counters: Arc<LineCounters>,
     cancel: CancellationToken,
     task: JoinHandle<Result<()>>,
 }
 
 impl Sending {
-    async fn end(self) {
+    pub async fn end(self) {
         self.cancel.cancel();
         self.task.await.expect("it ends").expect("quietly");
     }
 }
 
 impl Post {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
+        Self::between(TestBroker::new().await, TestBroker::new().await).await
+    }
+
+    pub async fn between(clients: TestBroker, workers: TestBroker) -> Self {
         let database = TestDatabase::without_extension().await;
         for tables in TABLES {
             database.run(tables).await;
         }
-        let (clients, workers) = (TestBroker::new().await, TestBroker::new().await);
-        let clients_url = clients.url();
-        Self { database, clients, workers, clients_url }
+        let (clients_url, workers_url) = (clients.url(), workers.url());
+        let events_url = workers.url();
+        Self { database, clients, workers, clients_url, workers_url, events_url }
     }
 
-    fn sending(&self) -> Sending {
+    pub fn sending(&self) -> Sending {
         let (counters, cancel) = (Arc::<LineCounters>::default(), CancellationToken::new());
         let (count, until) = (Arc::clone(&counters), cancel.clone());
         let registry = RegistrySettings { url: self.database.url.clone().into(), password: None };
-        let [clients, workers] = [&self.clients_url, &self.workers.url()].map(|url| settings(url).broker);
+        let urls = [&self.clients_url, &self.workers_url, &self.events_url];
+        let [clients, workers, events] = urls.map(|url| settings(url).broker);
         let task = tokio::spawn(async move {
             let workflows = Workflows::read(&file("workflows.json")).expect("workflows");
             let publisher = Publisher {
                 outbox: Outbox::open(&registry).expect("an outbox"),
-                places: Places { clients: &clients, tasks: &workers, events: (&workers, RESULTS) },
+                places: Places { clients: &clients, tasks: &workers, events: (&events, RESULTS) },
                 workflows: &workflows,
                 counters: &count,
             };
@@ -87,9 +95,13 @@ impl Post {
         Sending { counters, cancel, task }
     }
 
-    async fn write(&self, letters: &[Letter]) {
+    pub async fn write(&self, letters: &[Letter]) {
         let mut connection = self.database.connect().await;
         for Letter { job, content } in letters {
+            let workflow = match content {
+                Content::Task { workflow, .. } => Some(workflow),
+                _ => None,
+            };
             let (kind, celery_id, body): (_, Option<Uuid>, &[u8]) = match content {
                 Content::Task { celery_id, body, .. } => ("task", Some(*celery_id), body),
                 Content::Revoke { celery_id } => ("revoke", Some(*celery_id), &[]),
@@ -101,6 +113,7 @@ impl Post {
                 .bind(job.0.to_string())
                 .bind(kind)
                 .bind(celery_id.map(|id| id.to_string()))
+                .bind(workflow)
                 .bind(body)
                 .execute(&mut connection)
                 .await
@@ -108,13 +121,13 @@ impl Post {
         }
     }
 
-    async fn is_empty(&self) {
+    pub async fn is_empty(&self) {
         let left = async || self.database.number("SELECT count(*) FROM timesweep_outbox").await == 0;
         eventually("everything has left", left).await;
     }
 
     /// A client that listens to one key of a job.
-    async fn client(&self, job: JobId, what: &str) -> Hearing {
+    pub async fn client(&self, job: JobId, what: &str) -> Hearing {
         let (connection, channel) = self.clients.channel().await;
         let (exchange, plain) = ("omotes_exchange", ExchangeDeclareOptions::default());
         let declared =
@@ -124,22 +137,26 @@ impl Post {
         Hearing::of(connection, channel, &key, Some(exchange), FieldTable::default()).await
     }
 
-    async fn worker(&self, workflow: &str) -> Hearing {
+    pub async fn worker(&self, workflow: &str) -> Hearing {
         let (connection, channel) = self.workers.channel().await;
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-max-priority".into(), AMQPValue::LongInt(10));
-        Hearing::of(connection, channel, workflow, None, arguments).await
+        Hearing::of(connection, channel, workflow, None, as_celery_declares_it()).await
     }
 }
 
-struct Hearing {
+pub fn as_celery_declares_it() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-priority".into(), AMQPValue::LongInt(10));
+    arguments
+}
+
+pub struct Hearing {
     _connection: Connection,
     _channel: Channel,
     consumer: Consumer,
 }
 
 impl Hearing {
-    async fn of(
+    pub async fn of(
         connection: Connection,
         channel: Channel,
         queue: &str,
@@ -162,21 +179,21 @@ impl Hearing {
         Self { _connection: connection, _channel: channel, consumer }
     }
 
-    async fn next(&mut self) -> Delivery {
+    pub async fn next(&mut self) -> Delivery {
         let next = tokio::time::timeout(Duration::from_secs(30), self.consumer.next()).await;
         next.expect("in time").expect("a message").expect("a message")
     }
 }
 
-fn job() -> JobId {
+pub fn job() -> JobId {
     JobId(Uuid::now_v7())
 }
 
-fn progress(job: JobId, number: usize) -> Letter {
+pub fn progress(job: JobId, number: usize) -> Letter {
     Letter { job, content: Content::Progress(number.to_string().into_bytes()) }
 }
 
-fn task(job: JobId, celery_id: Uuid, body: Vec<u8>) -> Letter {
+pub fn task(job: JobId, celery_id: Uuid, body: Vec<u8>) -> Letter {
     Letter { job, content: Content::Task { celery_id, workflow: "simulator".into(), priority: 6, body } }
 }
 

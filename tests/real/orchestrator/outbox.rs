@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use timesweep::omotes::letter::{Content, Letter};
 use timesweep::omotes::outbox::Outbox;
 use timesweep::problem::Kind;
+use timesweep::retention::ownership::JobId;
 use uuid::Uuid;
 
-use super::place::{Place, all_said, outcome, settings, start, submission};
+use super::place::{KNOWN, Place, all_said, outcome, settings, start, submission};
 
 fn task_of(letters: &[(i64, Letter)]) -> (i64, Uuid) {
     match letters {
@@ -119,4 +120,31 @@ async fn a_task_that_was_taken_away_is_not_published() {
     place.delete(job).await;
     assert!(place.outbox.attempted(&[id]).await.expect("attempted").is_empty());
     place.outbox.sent(&[id]).await.expect("nothing to forget");
+}
+
+/// Together they are larger than what is read at once.
+#[tokio::test]
+async fn letters_that_wait_hide_no_others_however_large_they_are() {
+    let mut place = Place::new().await;
+    let (waiting, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let large = format!(
+        "INSERT INTO timesweep_outbox (job, kind, body) \
+         SELECT '{waiting}', 'result', convert_to(repeat('x', 15728640), 'UTF8') FROM generate_series(1, 4)"
+    );
+    place.database.run(&large).await;
+    place.submit(&submission(other)).await;
+    let first = place.outbox.next(10).await.expect("letters");
+    assert!(first.iter().all(|(_, letter)| letter.job.0 == waiting) && first.len() == 3, "{}", first.len());
+    let jobs = |letters: Vec<(i64, Letter)>| -> Vec<Uuid> {
+        letters.iter().map(|(_, letter)| letter.job.0).collect()
+    };
+    let others = place.outbox.next_of_others(10, &[JobId(waiting)], &[]).await.expect("letters");
+    assert_eq!(jobs(others), [other]);
+    // So do tasks of a workflow, with everything of their jobs.
+    let of_other = format!("INSERT INTO timesweep_outbox (job, kind, body) VALUES ('{other}', 'status', '')");
+    place.database.run(&of_other).await;
+    let workflows = [KNOWN.to_owned()];
+    let others = place.outbox.next_of_others(10, &[], &workflows).await.expect("letters");
+    assert_eq!(jobs(others), [waiting; 3]);
+    assert!(place.outbox.next_of_others(10, &[JobId(waiting)], &workflows).await.expect("none").is_empty());
 }

@@ -1,11 +1,14 @@
 //! Two transactions at the same moment, and a server that goes away.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use timesweep::amqp::taker::Taker;
 use timesweep::omotes::takers::{Deletions, Submissions, TaskProgress, TaskResults};
+use timesweep::problem::Kind;
 use uuid::Uuid;
 
+use super::super::support::eventually;
 use super::place::{Place, all_said, deletion, outcome, start, submission};
 
 /// Start and result come through two queues, and may be taken by two replicas.
@@ -76,4 +79,36 @@ async fn sessions_that_were_cut_off_are_made_anew() {
     place.result(outcome(job, task, true)).await;
     assert_eq!(all_said(&place.sent().await).len(), 2);
     assert!(place.is_empty().await);
+}
+
+/// The clock is turned, because people wait for minutes. The server itself would give up after one of them.
+#[tokio::test]
+async fn a_statement_that_is_never_answered_is_given_up_and_the_next_one_works() {
+    let mut place = Place::new().await;
+    let (deleted, running) = (Uuid::now_v7(), Uuid::now_v7());
+    place.submit(&submission(deleted)).await;
+    place.sent().await;
+    let task = place.at_work(running).await;
+    let deletions = Deletions(Arc::clone(place.first()));
+    let progress = TaskProgress(Arc::clone(place.first()));
+    let messages: [(&dyn Taker, Vec<u8>); 2] =
+        [(&deletions, deletion(deleted)), (&progress, start(running, task))];
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'job'::regclass \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    for (taker, body) in messages {
+        let mut holder = place.database.connect().await;
+        sqlx::raw_sql("BEGIN; LOCK TABLE job").execute(&mut holder).await.expect("a lock");
+        let bodies = [body.as_slice()];
+        let (given_up, ()) = tokio::join!(taker.take(&bodies), async {
+            eventually("it waits", async || place.database.number(waits).await > 0).await;
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_mins(7)).await;
+            tokio::time::resume();
+        });
+        assert_eq!(given_up.expect_err("nobody answered").kind, Kind::Unreachable);
+        sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.expect("it goes");
+        assert_eq!(taker.take(&bodies).await.expect("taken"), [None]);
+    }
+    assert!(place.row(deleted).await.is_none());
+    assert_eq!(place.row(running).await.expect("a row").0, "RUNNING");
 }
