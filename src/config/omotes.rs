@@ -19,6 +19,7 @@ use super::{BrokerSettings, RegistrySettings};
 use crate::problem::Result;
 
 pub(super) mod environment;
+pub mod queues;
 
 const DEFAULT_RESULTS: &str = "omotes_task_result_events";
 const DEFAULT_PROGRESS: &str = "omotes_task_progress_events";

@@ -17,19 +17,12 @@ use super::{Orchestrator, Rules, tables, with_jobs};
 use crate::amqp::LineCounters;
 use crate::amqp::line::{Line, Queue, Taken};
 use crate::amqp::taker::Taker;
+use crate::config::queues::{DELETIONS, OLD_DELETIONS, REQUEST_KEY, REQUESTS, SUBMISSIONS};
 use crate::config::{OmotesSettings, RegistrySettings};
 use crate::problem::Result;
 use crate::registry::beside::Neighbour;
 use crate::registry::{self, Registry};
 use crate::wake::Wake;
-
-const SUBMISSIONS: &str = "job_submissions";
-const DELETIONS: &str = "job_deletions";
-/// What it was called when it did no more than cancel.
-const OLD_DELETIONS: &str = "job_cancellations";
-/// Ours: the platform's own orchestrator has one for itself alone, which replicas could not share.
-const REQUESTS: &str = "timesweep_workflow_requests";
-const REQUEST_KEY: &str = "request_available_workflows";
 
 /// What each part has done.
 #[derive(Debug, Default)]
