@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::announcer::Announcer;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, refuse_certain_pooler};
 use super::publisher::{Places, Publisher};
 use super::takers::{Deletions, Submissions, TaskProgress, TaskResults};
 use super::workflows::Workflows;
@@ -65,7 +65,7 @@ impl Role {
         registry_settings: RegistrySettings,
         wake: Wake,
     ) -> Result<Self> {
-        let workflows = Workflows::read(&settings.workflows)?;
+        let workflows = Workflows::of(&settings)?;
         tables::prepare(&Neighbour::of(&registry_settings)?).await?;
         let registry = registry::open(&registry_settings).await?;
         let rules = Rules {
@@ -86,6 +86,7 @@ impl Role {
     }
 
     pub async fn take(&self, cancel: &CancellationToken) -> Result<()> {
+        refuse_certain_pooler(&self.registry).await?;
         // One part that can never work ends the others, after what they have in hand.
         let all = cancel.child_token();
         let letters = async {
