@@ -64,7 +64,7 @@ fn exit_code(problem: Option<&Problem>, report: Option<&Report>, outside: &Outsi
 async fn look_at_brokers(config: &Config) -> Looked {
     if let Some(settings) = &config.omotes {
         // What is wrong with the file is told where it is opened.
-        let workflows = Workflows::read(&settings.workflows).ok();
+        let workflows = Workflows::of(settings).ok();
         let names: Vec<&str> = workflows.iter().flat_map(Workflows::names).collect();
         return brokers::look(settings, &names).await;
     }

@@ -252,3 +252,14 @@ async fn a_check_beside_an_orchestrator_looks_at_its_brokers() {
     let said = troubles(&place.ran(&["check", "--output", "json"]).with_code(4).json());
     assert!(said.len() == 1 && said[0].contains("declared in another way"), "{said:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workflow_that_is_called_like_a_queue_of_this_installation_is_refused() {
+    for name in ["TASK_RESULT_QUEUE_NAME", "TASK_PROGRESS_QUEUE_NAME"] {
+        let mut place = Installation::new().await;
+        place.more = vec![(name, "echo".into())];
+        let Ran { err, .. } = place.ran(&["check"]).with_code(2);
+        assert!(err.contains("a workflow cannot be called `echo`") && err.contains(name), "{err}");
+        assert!(!place.declares("echo").await);
+    }
+}
