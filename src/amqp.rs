@@ -7,8 +7,10 @@
 pub mod broker;
 mod counters;
 mod dead_letters;
+pub mod declared;
 pub mod esdl;
 pub mod line;
+pub mod look;
 mod reading;
 pub mod taker;
 pub mod wire;

@@ -49,7 +49,7 @@ pub use self::disk::{DiskSettings, DiskSource};
 pub use self::gate::{GateSettings, LauncherSettings, TicketSettings, WindowSettings};
 pub use self::influx::InfluxSettings;
 pub use self::mail::{DEFAULT_TITLE, Login, MailOn, MailSettings, ReportSettings, Security};
-pub use self::omotes::OmotesSettings;
+pub use self::omotes::{OmotesSettings, queues};
 pub use self::ownership::{Adopt, OwnershipSettings};
 pub use self::registry::RegistrySettings;
 pub use self::schema::known_settings;

@@ -17,6 +17,7 @@ pub mod registry;
 pub mod report;
 pub mod retention;
 pub mod server;
+pub mod session;
 pub mod state;
 pub mod store;
 pub mod sweep;

@@ -24,6 +24,7 @@ pub use with_jobs::with_jobs;
 pub mod announcer;
 mod answer;
 mod batch;
+pub mod brokers;
 pub mod celery;
 mod deletion;
 mod desk;

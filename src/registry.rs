@@ -51,6 +51,7 @@ pub struct Checked {
     pub ledger: Ledger,
 }
 
+/// No method has a default: whoever wraps a registry would answer with it instead of asking.
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// The registry's own clock, microseconds since 1970 UTC.
@@ -60,22 +61,16 @@ pub trait Registry: Send + Sync {
     async fn record(&self, events: &[Event], now: i64) -> Result<Vec<Met>>;
 
     /// Work on tables beside the registry and the events that follow from it, in one transaction. PostgreSQL only.
-    async fn record_beside(&self, _work: &mut dyn Beside) -> Result<Vec<Met>> {
-        Err(beside::not_here())
-    }
+    async fn record_beside(&self, work: &mut dyn Beside) -> Result<Vec<Met>>;
 
     /// Jobs that an orchestrator beside us has at work; empty where nobody keeps such a list.
     async fn live_jobs(&self) -> Result<Vec<LiveJob>>;
 
     /// What an orchestrator beside us says of a job that it has at work, in its own word.
-    async fn job_status(&self, _job: JobId) -> Result<Option<String>> {
-        Ok(None)
-    }
+    async fn job_status(&self, job: JobId) -> Result<Option<String>>;
 
     /// Whether somebody keeps such a list, also while nobody is at work.
-    async fn has_job_list(&self) -> Result<bool> {
-        Ok(false)
-    }
+    async fn has_job_list(&self) -> Result<bool>;
 
     /// Takes the inventory in or refuses it, decides, and settles every decision but the drops: one
     /// transaction. The inventory was read before the live jobs, and those before this call.
@@ -123,19 +118,13 @@ pub trait Registry: Send + Sync {
     async fn ledger(&self) -> Result<Ledger>;
 
     /// What is known of these alone.
-    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
-        Ok(pages::about(&self.ledger().await?, datasets, jobs))
-    }
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger>;
 
     /// At most `limit` datasets of a list behind the name `after`, with what is known of them.
-    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
-        Ok(pages::page(&self.ledger().await?, listed, after, limit, now))
-    }
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page>;
 
     /// At most `limit` deleted jobs whose result has not come, behind an id, each with the instant of its deletion.
-    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
-        Ok(pages::tombstones(&self.ledger().await?, after, limit))
-    }
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>>;
 
     /// One runner at a time, on every host that uses this registry (on this host, for a file): busy
     /// otherwise.

@@ -29,6 +29,7 @@ mod real {
     mod own_server;
     mod own_testbed;
     mod owned;
+    mod pooler;
     mod proxy;
     mod registry;
     mod restart;

@@ -139,6 +139,15 @@ pub fn is_in_exclusive_use(error: &Error) -> bool {
     is_refused(error) && error.to_string().contains("exclusive use")
 }
 
+/// What the broker said, without the library's words around it and the name of the code.
+pub fn words(error: &Error) -> String {
+    let said = match error.kind() {
+        ErrorKind::ProtocolError(said) => said.get_message().to_string(),
+        _ => error.to_string(),
+    };
+    said.split_once(" - ").map_or_else(|| said.clone(), |(_, words)| words.to_owned())
+}
+
 fn said_by_the_broker(error: &Error) -> Option<AMQPErrorKind> {
     match error.kind() {
         ErrorKind::ProtocolError(said) => Some(said.kind().clone()),

@@ -21,11 +21,8 @@ mod beside;
 mod old_queue;
 mod session;
 
+pub use self::beside::refuse_an_orchestrator;
 use self::session::Session;
-pub use self::session::declare_clients_exchange;
-
-/// Where clients publish, and bind queues of their own.
-pub const CLIENTS_EXCHANGE: &str = "omotes_exchange";
 
 pub struct Line<'a> {
     pub taker: &'a dyn Taker,
@@ -122,7 +119,7 @@ impl Line<'_> {
     async fn session(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
         let connecting = async {
             if let Taken::Together { clients } = self.queue.taken {
-                beside::refuse_an_orchestrator(clients).await?;
+                refuse_an_orchestrator(clients).await?;
             }
             broker::connect(self.broker).await
         };

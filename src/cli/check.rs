@@ -19,9 +19,10 @@ use crate::state::State;
 use crate::sweep::gather;
 use crate::sweep::measure::Measuring;
 
+mod brokers;
 mod outside;
 
-use outside::{Outside, Trouble};
+pub use outside::{Outside, Trouble};
 
 #[derive(Debug, Serialize)]
 struct Checked {
@@ -70,12 +71,13 @@ struct CheckedTable {
 }
 
 pub async fn check(common: &Common) -> Result<u8> {
-    if let Some(opened) = owned::open_if_meant(common).await? {
-        return owned::check::check(common, &opened).await;
+    if let Some(meant) = owned::meant(common)? {
+        return owned::check::check(common, meant).await;
     }
     let opened = open::open(common)?;
     // Whatever is wrong with one of them, the others are tried as well.
-    let (looked, outside) = (look_at_store(&opened).await, Outside::of(&opened).await);
+    let looked = look_at_store(&opened).await;
+    let outside = Outside::of(opened.gate.as_ref(), opened.mail.as_ref(), &opened.report).await;
     let (looked, problem) = match looked {
         Ok(looked) => (Some(looked), None),
         Err(problem) => (None, Some(problem)),

@@ -51,7 +51,7 @@ pub struct AddArgs {
 }
 
 /// The name of the user that runs this, where nobody says it; a user that the machine has no file entry for is a number.
-fn ourselves() -> String {
+pub fn ourselves() -> String {
     let uid = std::fs::metadata("/proc/self").map(|us| std::os::unix::fs::MetadataExt::uid(&us));
     let Ok(uid) = uid else { return "somebody".into() };
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();

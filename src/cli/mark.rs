@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::owned::{self, OpenedOwned, ids};
+use super::hold::ourselves;
+use super::owned::{self, OpenedOwned, hold, ids};
 use super::{Common, exit, output};
 use crate::problem::{Problem, Result, printable};
 use crate::registry::pages::Listed;
@@ -36,26 +37,60 @@ pub enum MarkVerb {
         /// Every mark that stems from this job, and its deletion
         #[arg(long, value_name = "ID")]
         job: Option<String>,
+        #[command(flatten)]
+        said: Said,
     },
+}
+
+/// For `hold list`, beside the hold that comes of it.
+#[derive(Debug, Default, Args)]
+pub struct Said {
+    /// Why it has to stay
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Who asks for it
+    #[arg(long, env = "USER", default_value_t = ourselves(), hide_default_value = true)]
+    pub author: String,
+}
+
+/// The same for people and for programs.
+#[derive(Debug)]
+pub struct Answer {
+    pub text: String,
+    pub json: Value,
+    /// What came to be held by it, and until when.
+    pub held: Option<(Vec<OwnedName>, i64)>,
 }
 
 pub async fn mark(common: &Common, verb: MarkVerb) -> Result<u8> {
     let opened = owned::open(common).await?;
-    let (text, json) = answer(&opened, verb).await?;
+    let note = note_of(&verb);
+    let Answer { text, json, held } = answer(&opened, verb).await?;
     output::print(common.output, || text, &json)?;
+    if let (Some((author, reason)), Some((names, until))) = (note, held) {
+        hold::note(&opened, &names, Some(until), (&author, &reason)).await?;
+    }
     Ok(exit::DONE)
 }
 
-/// The same for people and for programs.
-pub async fn answer(opened: &OpenedOwned, verb: MarkVerb) -> Result<(String, Value)> {
-    match verb {
-        MarkVerb::Add { job } => add(opened, ids::job(&job)?).await,
-        MarkVerb::List => list(opened).await,
-        MarkVerb::Cancel { job: Some(job), .. } => cancel_job(opened, ids::job(&job)?).await,
-        MarkVerb::Cancel { dataset, job: None } => {
-            cancel_dataset(opened, ids::dataset(&dataset.unwrap_or_default())?).await
+fn note_of(verb: &MarkVerb) -> Option<(String, String)> {
+    let MarkVerb::Cancel { job, said, .. } = verb else { return None };
+    let what = job
+        .as_ref()
+        .map_or("its mark was cancelled".into(), |job| format!("the deletion of job {job} was cancelled"));
+    Some((said.author.clone(), said.reason.clone().unwrap_or(what)))
+}
+
+pub async fn answer(opened: &OpenedOwned, verb: MarkVerb) -> Result<Answer> {
+    let (text, json) = match verb {
+        MarkVerb::Add { job } => add(opened, ids::job(&job)?).await?,
+        MarkVerb::List => list(opened).await?,
+        MarkVerb::Cancel { job: Some(job), .. } => return cancel_job(opened, ids::job(&job)?).await,
+        MarkVerb::Cancel { dataset, job: None, .. } => {
+            return cancel_dataset(opened, ids::dataset(&dataset.unwrap_or_default())?).await;
         }
-    }
+    };
+    Ok(Answer { text, json, held: None })
 }
 
 async fn add(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)> {
@@ -177,7 +212,7 @@ fn list_text(marks: &[Marked], tombstones: &[(JobId, i64)]) -> String {
     text
 }
 
-async fn cancel_dataset(opened: &OpenedOwned, dataset: OwnedName) -> Result<(String, Value)> {
+async fn cancel_dataset(opened: &OpenedOwned, dataset: OwnedName) -> Result<Answer> {
     let ledger = opened.registry.about(std::slice::from_ref(&dataset), &[]).await?;
     if marked(&ledger, &dataset, 0).is_none() {
         return Err(Problem::usage(format!("dataset {} has no mark", shortened(&dataset.0)))
@@ -189,10 +224,11 @@ async fn cancel_dataset(opened: &OpenedOwned, dataset: OwnedName) -> Result<(Str
         printable(&dataset.0),
         minute(hold_until)
     );
-    Ok((text, json!({ "cancelled": [dataset.0], "hold_until": hold_until })))
+    let json = json!({ "cancelled": [dataset.0], "hold_until": hold_until });
+    Ok(Answer { text, json, held: Some((vec![dataset], hold_until)) })
 }
 
-async fn cancel_job(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)> {
+async fn cancel_job(opened: &OpenedOwned, job: JobId) -> Result<Answer> {
     let ledger = opened.registry.about(&[], &[job]).await?;
     if !ledger.deleted_jobs.contains_key(&job) && !ledger.tombstones.contains_key(&job) {
         return Err(Problem::usage(format!("job {} is not deleted", job.0))
@@ -215,7 +251,8 @@ async fn cancel_job(opened: &OpenedOwned, job: JobId) -> Result<(String, Value)>
             minute(hold_until)
         ),
     };
-    Ok((text, json!({ "job": job.0, "cancelled": names, "hold_until": hold_until })))
+    let json = json!({ "job": job.0, "cancelled": names, "hold_until": hold_until });
+    Ok(Answer { text, json, held: Some((datasets, hold_until)) })
 }
 
 async fn cancel(opened: &OpenedOwned, datasets: &[OwnedName], job: Option<JobId>) -> Result<i64> {

@@ -47,15 +47,32 @@ pub struct OpenedOwned {
     pub wake: Wake,
 }
 
+/// The settings of a store whose data jobs own, before anything is connected to.
+pub struct Meant {
+    pub config: Config,
+    settings: OwnershipSettings,
+    store: StoreConfig,
+}
+
+impl Meant {
+    pub async fn open(self: Box<Self>, common: &Common) -> Result<OpenedOwned> {
+        let Self { config, settings, store } = *self;
+        Box::pin(opened(common, config, settings, &store)).await
+    }
+}
+
 /// The store that is meant, if jobs own its data; `None` where it has tables and chunks.
-pub async fn open_if_meant(common: &Common) -> Result<Option<OpenedOwned>> {
+pub fn meant(common: &Common) -> Result<Option<Box<Meant>>> {
     let config = open::configuration(common)?;
     let Some(settings) = config.ownership.clone() else { return Ok(None) };
     let store = config.store(common.store.as_deref())?.clone();
-    if store.name == settings.store {
-        opened(common, config, settings, &store).await.map(Some)
-    } else {
-        Ok(None)
+    Ok((store.name == settings.store).then(|| Box::new(Meant { config, settings, store })))
+}
+
+pub async fn open_if_meant(common: &Common) -> Result<Option<OpenedOwned>> {
+    match meant(common)? {
+        Some(meant) => meant.open(common).await.map(Some),
+        None => Ok(None),
     }
 }
 

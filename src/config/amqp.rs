@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::document::{Section, Setting};
 use super::schema::{self, Known};
@@ -43,6 +43,16 @@ pub struct BrokerSettings {
     pub ca_file: Option<PathBuf>,
     /// What people call the place of these settings, for hints.
     pub set_in: String,
+}
+
+impl BrokerSettings {
+    /// One connection would do for both.
+    pub fn is_the_same_as(&self, other: &Self) -> bool {
+        let secret = |secret: &SecretString| secret.expose_secret().to_owned();
+        secret(&self.url) == secret(&other.url)
+            && self.password.as_ref().map(secret) == other.password.as_ref().map(secret)
+            && self.ca_file == other.ca_file
+    }
 }
 
 pub(super) const BROKER_URL: UrlKind = UrlKind {
@@ -111,7 +121,6 @@ pub(super) fn queue(section: &Section<'_>, key: &'static str, default: &str) -> 
 mod tests {
     use super::*;
     use crate::config::Config;
-    use secrecy::ExposeSecret;
     use std::path::Path;
 
     struct Variables;

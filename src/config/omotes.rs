@@ -19,6 +19,7 @@ use super::{BrokerSettings, RegistrySettings};
 use crate::problem::Result;
 
 pub(super) mod environment;
+pub mod queues;
 
 const DEFAULT_RESULTS: &str = "omotes_task_result_events";
 const DEFAULT_PROGRESS: &str = "omotes_task_progress_events";
@@ -133,9 +134,21 @@ fn refuse_another_database(section: &Section<'_>, registry: Option<&RegistrySett
         .hint("let `registry` be the postgres:// URL of the database that OMOTES keeps its jobs in"))
 }
 
-/// One queue for two things would make every other message unreadable.
+impl OmotesSettings {
+    /// Queues that have a setting, on whichever broker.
+    pub fn named_queues(&self) -> [&str; 3] {
+        [&self.results, &self.progress, &self.dead_letters]
+    }
+}
+
+/// One queue for two things would make every other message unreadable; and both sides may be on one virtual host.
 fn refuse_twins(section: &Section<'_>, settings: &OmotesSettings) -> Result<()> {
-    let mut names = [&settings.results, &settings.progress, &settings.dead_letters].map(String::as_str);
+    let mut names = settings.named_queues();
+    if let Some(name) = names.iter().find(|name| queues::FIXED.contains(name)) {
+        return Err(section
+            .fault(format!("names `{name}`, which every program of OMOTES knows as something else"))
+            .hint("`results`, `progress` and `dead_letters` are three queues of their own"));
+    }
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(section
@@ -200,6 +213,16 @@ mod tests {
             (with("workflow = \"/x\""), "[omotes] has no setting `workflow`"),
             (with("delivery_limit = 0"), "`delivery_limit` of [omotes]: 0 is too small"),
             (with("rerun = \"0 s\""), "`rerun` of [omotes]"),
+            (
+                with("progress = \"omotes_task_result_events\""),
+                "[omotes] names `omotes_task_result_events` twice",
+            ),
+            (with("results = \"job_submissions\""), "[omotes] names `job_submissions`, which"),
+            (
+                with("progress = \"timesweep_workflow_requests\""),
+                "[omotes] names `timesweep_workflow_requests`, which",
+            ),
+            (with("dead_letters = \"job_deletions\""), "[omotes] names `job_deletions`, which"),
             (with("results = \"timesweep_dead_letters\""), "[omotes] names `timesweep_dead_letters` twice"),
             (format!("{}[amqp]\nurl = \"amqp://me@h/v\"", with("")), "[omotes] stands beside [amqp]"),
         ] {

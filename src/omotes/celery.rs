@@ -3,11 +3,12 @@
 //! Pure: what goes over the wire from what a letter says. Invariant: the text of an ESDL is in the body only,
 //! not once more in a header.
 
-use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable};
+use lapin::{BasicProperties, ExchangeKind};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::amqp::declared::{DeclaredExchange, DeclaredQueue};
 use crate::retention::ownership::JobId;
 
 /// Where every worker listens for orders.
@@ -61,10 +62,19 @@ fn headers(job: JobId, id: &str, workflow: &str, origin: &str) -> FieldTable {
 }
 
 /// As Celery declares the queue of a workflow: another value would close the channel.
-pub fn queue_arguments() -> FieldTable {
+pub fn queue_of(workflow: &str) -> DeclaredQueue<'_> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-max-priority".into(), AMQPValue::LongInt(10));
-    arguments
+    DeclaredQueue { name: workflow, arguments }
+}
+
+/// The queue of a workflow has an exchange to itself.
+pub fn exchange_of(workflow: &str) -> DeclaredExchange<'_> {
+    DeclaredExchange { name: workflow, kind: ExchangeKind::Direct, durable: true }
+}
+
+pub fn exchange_of_orders() -> DeclaredExchange<'static> {
+    DeclaredExchange { name: CONTROL_EXCHANGE, kind: ExchangeKind::Fanout, durable: false }
 }
 
 /// An order to every worker: never begin this task, or end it. `now`: seconds since 1970.

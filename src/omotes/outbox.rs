@@ -19,9 +19,12 @@ use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::registry::beside::Neighbour;
 use crate::retention::ownership::JobId;
+use crate::session::pooler::Way;
 use listener::Listener;
 
 pub(super) use row::{uuid, write};
+
+const DANGER: &str = "two replicas could send the same letters at the same time";
 
 /// Where a notification gets lost, letters wait no longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -86,6 +89,8 @@ pub struct Outbox {
     place: Neighbour,
     /// The session that leads; everything goes over it, so that nothing is done without the lead.
     session: Option<PgConnection>,
+    /// No transaction pooler is between us and the server.
+    is_direct: bool,
     listener: Listener,
 }
 
@@ -94,7 +99,7 @@ impl Outbox {
     pub fn open(settings: &RegistrySettings) -> Result<Self> {
         let place = Neighbour::of(settings)?;
         let listener = Listener::on(place.options("outbox listener"));
-        Ok(Self { place, session: None, listener })
+        Ok(Self { place, session: None, is_direct: false, listener })
     }
 
     /// Whether we are the one who sends from now on. Settles then what the sender before us left open: call it
@@ -104,6 +109,7 @@ impl Outbox {
             return Ok(true);
         }
         let mut session = self.place.session("outbox").await?;
+        self.refuse_pooler(&mut session).await?;
         let failed = |error: sqlx::Error| self.place.problem("become the sender of letters", &error);
         if !within(SHORT, lead(&mut session)).await.map_err(failed)? {
             let _ = within(SHORT, session.close()).await;
@@ -112,6 +118,15 @@ impl Outbox {
         within(WORK, settle(&mut session)).await.map_err(failed)?;
         self.session = Some(session);
         Ok(true)
+    }
+
+    /// There the lead would mean nothing. What is between us and the server stays what it is while we run.
+    async fn refuse_pooler(&mut self, session: &mut PgConnection) -> Result<()> {
+        if !self.is_direct {
+            Neighbour::refuse_pooler(self.place.way(session).await?, DANGER)?;
+            self.is_direct = true;
+        }
+        Ok(())
     }
 
     /// Somebody else may send.
@@ -175,6 +190,17 @@ impl Outbox {
             None => Err(Problem::busy("another process sends the letters of the outbox")),
         }
     }
+}
+
+/// Refuses to begin where it is certain that no letter could ever be sent.
+pub async fn refuse_certain_pooler(settings: &RegistrySettings) -> Result<()> {
+    let place = Neighbour::of(settings)?;
+    let way = match place.session("outbox").await {
+        Ok(mut session) => place.way(&mut session).await,
+        Err(away) => Err(away),
+    };
+    // A server that is away or says nothing may be back soon.
+    if way == Ok(Way::Pooler) { Neighbour::refuse_pooler(Way::Pooler, DANGER) } else { Ok(()) }
 }
 
 async fn lead(session: &mut PgConnection) -> sqlx::Result<bool> {

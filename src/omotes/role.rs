@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::announcer::Announcer;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, refuse_certain_pooler};
 use super::publisher::{Places, Publisher};
 use super::takers::{Deletions, Submissions, TaskProgress, TaskResults};
 use super::workflows::Workflows;
@@ -17,19 +17,12 @@ use super::{Orchestrator, Rules, tables, with_jobs};
 use crate::amqp::LineCounters;
 use crate::amqp::line::{Line, Queue, Taken};
 use crate::amqp::taker::Taker;
+use crate::config::queues::{DELETIONS, OLD_DELETIONS, REQUEST_KEY, REQUESTS, SUBMISSIONS};
 use crate::config::{OmotesSettings, RegistrySettings};
 use crate::problem::Result;
 use crate::registry::beside::Neighbour;
 use crate::registry::{self, Registry};
 use crate::wake::Wake;
-
-const SUBMISSIONS: &str = "job_submissions";
-const DELETIONS: &str = "job_deletions";
-/// What it was called when it did no more than cancel.
-const OLD_DELETIONS: &str = "job_cancellations";
-/// Ours: the platform's own orchestrator has one for itself alone, which replicas could not share.
-const REQUESTS: &str = "timesweep_workflow_requests";
-const REQUEST_KEY: &str = "request_available_workflows";
 
 /// What each part has done.
 #[derive(Debug, Default)]
@@ -72,7 +65,7 @@ impl Role {
         registry_settings: RegistrySettings,
         wake: Wake,
     ) -> Result<Self> {
-        let workflows = Workflows::read(&settings.workflows)?;
+        let workflows = Workflows::of(&settings)?;
         tables::prepare(&Neighbour::of(&registry_settings)?).await?;
         let registry = registry::open(&registry_settings).await?;
         let rules = Rules {
@@ -93,6 +86,7 @@ impl Role {
     }
 
     pub async fn take(&self, cancel: &CancellationToken) -> Result<()> {
+        refuse_certain_pooler(&self.registry).await?;
         // One part that can never work ends the others, after what they have in hand.
         let all = cancel.child_token();
         let letters = async {

@@ -9,7 +9,11 @@ use std::path::Path;
 use prost::Message;
 use serde_json::Value;
 
+use super::celery::CONTROL_EXCHANGE;
+use crate::amqp::declared::CLIENTS_EXCHANGE;
 use crate::amqp::wire::{AvailableWorkflows, Workflow};
+use crate::config::OmotesSettings;
+use crate::config::queues::FIXED;
 use crate::problem::{Problem, Result};
 
 mod object;
@@ -20,17 +24,13 @@ use self::object::{Fault, Object, missing};
 /// A workflow is a queue of the broker as well, and those have no longer names.
 const LONGEST_NAME: usize = 255;
 const RESERVED_BEGINNINGS: [&str; 2] = ["amq.", "timesweep_"];
-const RESERVED: [&str; 7] = [
-    "celery.pidbox",
-    "job_cancellations",
-    "job_deletions",
-    "job_submissions",
-    "omotes_exchange",
-    "omotes_task_progress_events",
-    "omotes_task_result_events",
-];
+/// Beside queues that nobody can give another name.
+const RESERVED: [&str; 4] =
+    [CLIENTS_EXCHANGE, CONTROL_EXCHANGE, "omotes_task_progress_events", "omotes_task_result_events"];
 const WAY_OUT: &str =
     "mend the file, or name another one in WORKFLOW_CONFIG_PATH or as `workflows` of [omotes]";
+const QUEUES_WAY_OUT: &str = "give the workflow or the queue another name (TASK_RESULT_QUEUE_NAME, \
+    TASK_PROGRESS_QUEUE_NAME; `results`, `progress` and `dead_letters` of [omotes])";
 
 #[derive(Debug, Clone)]
 pub struct Workflows {
@@ -38,6 +38,25 @@ pub struct Workflows {
 }
 
 impl Workflows {
+    /// Of this installation, whose queues have names of their own.
+    pub fn of(settings: &OmotesSettings) -> Result<Self> {
+        let workflows = Self::read(&settings.workflows)?;
+        workflows.refuse_queues(&settings.named_queues()).map_err(|why| {
+            let shown = settings.workflows.display();
+            Problem::usage(format!("the workflow file {shown}: {why}")).hint(QUEUES_WAY_OUT)
+        })?;
+        Ok(workflows)
+    }
+
+    fn refuse_queues(&self, queues: &[&str]) -> Result<(), Fault> {
+        match self.names().find(|name| queues.contains(name)) {
+            Some(name) => {
+                Err(format!("a workflow cannot be called `{name}`: a queue of [omotes] is called so"))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -101,7 +120,8 @@ fn check_name(name: &str) -> Result<(), Fault> {
                 .into(),
         );
     }
-    if RESERVED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) || RESERVED.contains(&name) {
+    let is_taken = RESERVED.contains(&name) || FIXED.contains(&name);
+    if is_taken || RESERVED_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning)) {
         return Err(format!(
             ": `workflow_type_name` cannot be `{name}`: something else on the broker is called so"
         ));
@@ -143,13 +163,26 @@ mod tests {
 
     #[test]
     fn a_name_that_is_something_else_on_the_broker_is_refused() {
-        for name in ["", "a\nb", "amq.x", "timesweep_x", "celery.pidbox", "omotes_task_result_events"] {
+        let others = ["", "a\nb", "amq.x", "timesweep_x", "celery.pidbox", "omotes_task_result_events"];
+        for name in others.into_iter().chain(["job_submissions", "request_available_workflows"]) {
             let fault = check_name(name).expect_err(name);
             assert!(fault.starts_with(": `workflow_type_name` "), "{fault}");
         }
         check_name(&"x".repeat(256)).expect_err("too long");
         for name in [&"x".repeat(255), "simulator", "amqx", "my celery.pidbox"] {
             check_name(name).expect(name);
+        }
+    }
+
+    #[test]
+    fn a_name_that_this_installation_gave_to_a_queue_is_refused() {
+        let workflows = Workflows::parse(&with("")).expect("workflows");
+        workflows.refuse_queues(&["results", "progress", "W"]).expect("none is called so");
+        for queues in
+            [["w", "progress", "letters"], ["results", "w", "letters"], ["results", "progress", "w"]]
+        {
+            let fault = workflows.refuse_queues(&queues).expect_err("the name of a queue");
+            assert_eq!(fault, "a workflow cannot be called `w`: a queue of [omotes] is called so");
         }
     }
 

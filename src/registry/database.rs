@@ -73,7 +73,7 @@ trait Place: Send + Sync {
     fn problem(&self, doing: &str, error: &sqlx::Error) -> Problem;
 
     /// Where its runner's lock counts.
-    fn reach(&self) -> String;
+    async fn reach(&self) -> Result<String>;
 }
 
 pub(super) struct DatabaseRegistry {
@@ -383,6 +383,6 @@ impl Registry for DatabaseRegistry {
 
     async fn advice(&self) -> Result<Vec<String>> {
         let loaded = self.look("read the registry", &Scope::whole(), None).await?;
-        Ok(advice::advice(&loaded, self.has_job_list().await?, self.place.reach()))
+        Ok(advice::advice(&loaded, self.has_job_list().await?, self.place.reach().await?))
     }
 }

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
+use super::beside::{Beside, not_here};
+use super::pages::{self, Listed, Page};
 use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::problem::{Problem, Result};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
@@ -108,6 +110,14 @@ impl Registry for Memory {
         Ok(events.iter().map(|event| ledger.apply(event, now)).collect())
     }
 
+    async fn record_beside(&self, _: &mut dyn Beside) -> Result<Vec<Met>> {
+        Err(not_here())
+    }
+
+    async fn job_status(&self, _: JobId) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     async fn live_jobs(&self) -> Result<Vec<LiveJob>> {
         Ok(held(&self.live).clone().unwrap_or_default())
     }
@@ -182,6 +192,18 @@ impl Registry for Memory {
 
     async fn ledger(&self) -> Result<Ledger> {
         Ok(held(&self.ledger).clone())
+    }
+
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        Ok(pages::about(&held(&self.ledger), datasets, jobs))
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        Ok(pages::page(&held(&self.ledger), listed, after, limit, now))
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        Ok(pages::tombstones(&held(&self.ledger), after, limit))
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {

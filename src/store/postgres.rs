@@ -8,11 +8,12 @@ use std::str::FromStr;
 
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgRow};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{ConnectOptions, Row};
 
 use crate::config::ConnectionSettings;
 use crate::problem::{Problem, Result};
 use crate::retention::name::quote_identifier;
+use crate::session::{self, NotConnected};
 
 pub mod disk;
 pub mod idle;
@@ -20,6 +21,7 @@ pub mod limits;
 pub mod lock;
 pub mod sessions;
 
+pub use crate::session::in_plain_words;
 use limits::{Limits, no_answer};
 
 /// Opens a read-only snapshot. Our own reads give up early as well: a size query waits behind a queued
@@ -83,17 +85,13 @@ impl Server {
     /// A session of its own, named `timesweep ROLE` in `pg_stat_activity`.
     pub async fn connect(&self, role: &str) -> Result<PgConnection> {
         let options = self.options.clone().application_name(&format!("timesweep {role}"));
-        // In a task of its own: a connection attempt that is given up must run to its end somewhere.
-        let attempt = tokio::spawn(async move { PgConnection::connect_with(&options).await });
-        match tokio::time::timeout(self.limits.connect, attempt).await {
-            Ok(Ok(Ok(connection))) => Ok(connection),
-            Ok(Ok(Err(error))) => Err(self.cannot_connect(&error)),
-            Ok(Err(join)) => Err(self.unreachable().cause(join.to_string())),
-            Err(_) => Err(self
-                .unreachable()
-                .cause(no_answer(self.limits.connect))
-                .hint("check host, port and firewall")),
-        }
+        session::connect(options, self.limits.connect).await.map_err(|why| match why {
+            NotConnected::Failed(error) => self.cannot_connect(&error),
+            NotConnected::GivenUp(why) => self.unreachable().cause(why),
+            NotConnected::Late => {
+                self.unreachable().cause(no_answer(self.limits.connect)).hint("check host, port and firewall")
+            }
+        })
     }
 
     fn unreachable(&self) -> Problem {
@@ -143,16 +141,6 @@ pub fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     match error {
         sqlx::Error::Database(inner) => inner.try_downcast_ref::<PgDatabaseError>(),
         _ => None,
-    }
-}
-
-/// What happened, without the library's name for it and the place in the server's source.
-pub fn in_plain_words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(inner) => inner.message().to_owned(),
-        sqlx::Error::Io(inner) => inner.to_string(),
-        sqlx::Error::Configuration(inner) | sqlx::Error::Tls(inner) => inner.to_string(),
-        other => other.to_string(),
     }
 }
 

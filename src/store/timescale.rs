@@ -16,6 +16,7 @@ use crate::retention::measured::{DiskFacts, SizeParts};
 use crate::retention::model::{ByteCount, ChunkPart};
 use crate::retention::name::DatasetName;
 use crate::retention::sessions::{SessionFacts, SessionRules, privilege};
+use crate::session::pooler::Way;
 
 use super::postgres::idle::Idle;
 use super::postgres::limits::Limits;
@@ -213,11 +214,13 @@ impl Driver for Timescale {
             let mut session = self.idle.take("reader").await?;
             let catalog = catalog::read(&mut session).await?;
             let mut advice = catalog.advice(&mut session).await?;
-            if lock::pooler_in_between(&self.idle, &mut session).await? {
-                advice.push(
+            match lock::way(&self.idle, &mut session).await? {
+                Way::Direct => {}
+                Way::Pooler => advice.push(
                     "a transaction pooler is in between: the runner's lock protects nothing there, so runs are refused; connect to the server directly"
                         .into(),
-                );
+                ),
+                silent @ Way::Silent => silent.refuse("in between", "")?,
             }
             let roles = sessions::list::roles(&mut session, &self.sessions.roles).await?;
             let (us, sees) = (&catalog.connection, catalog.sees_other_sessions);

@@ -1,5 +1,6 @@
 //! In the place of the orchestrator: real brokers, the real client, real Celery workers.
 
+mod checked;
 mod installation;
 mod letters;
 mod lines;

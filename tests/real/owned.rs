@@ -8,7 +8,7 @@ mod crash_recovery;
 mod empty_store;
 pub mod ground;
 mod messages;
-mod place;
+pub mod place;
 mod replicas;
 mod rest;
 pub mod serving;

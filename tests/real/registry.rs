@@ -20,6 +20,7 @@ mod narrow;
 pub mod omotes;
 mod others;
 
+use super::pooler::Pooler;
 use super::support::TestDatabase;
 use world::Place;
 
@@ -59,4 +60,16 @@ async fn registries_that_start_at_once_make_the_tables_once() {
 async fn one_runner_at_a_time_uses_a_server() {
     let database = TestDatabase::without_extension().await;
     together::one_runner_at_a_time(place(&database)).await;
+}
+
+#[tokio::test]
+async fn behind_a_transaction_pooler_nobody_becomes_the_runner() {
+    let database = TestDatabase::without_extension().await;
+    let registry = Place::Postgres(Pooler::before(&database).url).open().await;
+    let Err(problem) = registry.lock_runner("run one").await else { panic!("there was no pooler") };
+    assert_eq!(problem.kind, timesweep::problem::Kind::Refused);
+    let said = "a transaction pooler is in front of the registry, so two runners could drop at the same time";
+    assert!(problem.to_string().starts_with(said), "{problem}");
+    let advice = registry.advice().await.expect("advice");
+    assert!(advice[0].starts_with("a transaction pooler is in front of the registry"), "{advice:?}");
 }

@@ -7,6 +7,7 @@ use timesweep::problem::Kind;
 use super::at_work::{AtWork, RULES};
 use super::direct::driver_on;
 use super::ledger::{self, Ledger, dropped_items, items};
+use super::pooler::Pooler;
 use super::proxy::Proxy;
 use super::support::{TestDatabase, eventually};
 
@@ -114,5 +115,15 @@ async fn a_probe_for_a_pooler_that_gets_no_answer_refuses_the_run() {
     let Err(problem) = answer else { panic!("there was no answer to the probe") };
     assert_eq!(problem.kind, Kind::Refused);
     let said = "a transaction pooler is probably in between: a second session got no answer within 10 s";
+    assert!(problem.to_string().starts_with(said), "{problem}");
+}
+
+#[tokio::test]
+async fn behind_a_transaction_pooler_no_run_begins() {
+    let database = TestDatabase::new().await;
+    let driver = driver_on(&database, &Pooler::before(&database).url);
+    let Err(problem) = driver.lock_runner("run one").await else { panic!("there was no pooler") };
+    assert_eq!(problem.kind, Kind::Refused);
+    let said = "a transaction pooler is in between, so two runs could drop at the same time";
     assert!(problem.to_string().starts_with(said), "{problem}");
 }

@@ -3,23 +3,16 @@
 //! It has one queue for itself as long as it is connected, and nobody else declares that one. Invariant:
 //! looking changes nothing on the broker.
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
-
 use crate::amqp::broker;
+use crate::amqp::declared::look_at_queue;
 use crate::config::BrokerSettings;
+use crate::config::queues::REQUEST_KEY;
 use crate::problem::{Problem, Result};
 
-/// What clients ask for the workflows with: a key, and the orchestrator's own queue.
-const REQUESTS: &str = "request_available_workflows";
-
-pub(super) async fn refuse_an_orchestrator(clients: &BrokerSettings) -> Result<()> {
+pub async fn refuse_an_orchestrator(clients: &BrokerSettings) -> Result<()> {
     let (connection, place) = broker::connect(clients).await?;
     let looked = match connection.create_channel().await {
-        Ok(channel) => {
-            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-            channel.queue_declare(REQUESTS.into(), passive, FieldTable::default()).await.map(|_| ())
-        }
+        Ok(channel) => look_at_queue(&channel, REQUEST_KEY).await.map(|_| ()),
         Err(error) => Err(error),
     };
     broker::say_goodbye(connection).await;

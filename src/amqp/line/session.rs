@@ -7,16 +7,16 @@
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions,
-    QueueBindOptions, QueueDeclareOptions,
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, QueueBindOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{Channel, Connection, Consumer, ExchangeKind};
+use lapin::{Channel, Connection, Consumer};
 use tokio_util::sync::CancellationToken;
 
-use super::{CLIENTS_EXCHANGE, Line, Reached, Taken, old_queue};
+use super::{Line, Reached, Taken, old_queue};
 use crate::amqp::broker::{self, Place};
 use crate::amqp::dead_letters::DeadLetters;
+use crate::amqp::declared::{CLIENTS_EXCHANGE, DeclaredExchange, DeclaredQueue};
 use crate::problem::{Problem, Result};
 
 /// A transaction holds its messages several times over.
@@ -68,9 +68,9 @@ impl Session<'_> {
     async fn declare(&self) -> Result<()> {
         let (name, letters) = (self.line.queue.name, self.line.queue.dead_letters);
         let doing = format!("declare the queue `{letters}`");
-        self.durable_queue(letters).await.map_err(|error| self.place.failed(&doing, &error))?;
+        self.declare_queue(letters).await.map_err(|error| self.place.failed(&doing, &error))?;
         let doing = format!("declare the queue `{name}`");
-        let queue = self.durable_queue(name).await.map_err(|error| self.place.failed(&doing, &error))?;
+        let queue = self.declare_queue(name).await.map_err(|error| self.place.failed(&doing, &error))?;
         if matches!(self.line.queue.taken, Taken::Alone) && queue.consumer_count() > 0 {
             return Err(self.somebody_else(&format!("{} of them", queue.consumer_count())));
         }
@@ -85,13 +85,12 @@ impl Session<'_> {
         prepared.await.map_err(|error| self.place.failed("prepare a channel", &error))
     }
 
-    async fn durable_queue(&self, name: &str) -> lapin::Result<lapin::Queue> {
-        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        self.channel.queue_declare(name.into(), durable, FieldTable::default()).await
+    async fn declare_queue(&self, name: &str) -> lapin::Result<lapin::Queue> {
+        DeclaredQueue::plain(name).declare(&self.channel).await
     }
 
     async fn bind(&self, key: &str) -> lapin::Result<()> {
-        declare_clients_exchange(&self.channel).await?;
+        DeclaredExchange::of_clients().declare(&self.channel).await?;
         let (queue, options) = (self.line.queue.name, QueueBindOptions::default());
         self.channel
             .queue_bind(queue.into(), CLIENTS_EXCHANGE.into(), key.into(), options, FieldTable::default())
@@ -164,14 +163,6 @@ fn gather(
         }
     }
     (batch, false)
-}
-
-/// As every client declares it.
-pub async fn declare_clients_exchange(channel: &Channel) -> lapin::Result<()> {
-    let plain = ExchangeDeclareOptions::default();
-    channel
-        .exchange_declare(CLIENTS_EXCHANGE.into(), ExchangeKind::Direct, plain, FieldTable::default())
-        .await
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ async fn add(common: &Common, opened: &OpenedOwned, args: &AddArgs) -> Result<u8
     }
     let now = opened.registry.now().await?;
     opened.registry.record(&[Event::Hold { dataset: name.clone(), until: expires_at }], now).await?;
-    note(opened, &name, args, expires_at).await?;
+    note(opened, std::slice::from_ref(&name), expires_at, (&args.author, &args.reason)).await?;
     let until = end(expires_at);
     output::print(
         common.output,
@@ -55,19 +55,27 @@ fn is_known(ledger: &Ledger, name: &OwnedName) -> bool {
 }
 
 /// Who and why, for `hold list`.
-async fn note(opened: &OpenedOwned, name: &OwnedName, args: &AddArgs, expires_at: Option<i64>) -> Result<()> {
-    let hold = NewHold {
-        store: opened.settings.store.clone(),
-        identity: identity(&opened.store.identity().await?),
-        dataset: RelationName::new("", name.0.to_string()),
-        chunk: None,
-        author: args.author.clone(),
-        reason: args.reason.clone(),
-        created_at: our_now(),
-        expires_at,
-    };
+pub async fn note(
+    opened: &OpenedOwned,
+    names: &[OwnedName],
+    expires_at: Option<i64>,
+    (author, reason): (&str, &str),
+) -> Result<()> {
+    let here = identity(&opened.store.identity().await?);
     let state = State::open(&opened.state_path).await?;
-    state.add_hold(&hold).await?;
+    for name in names {
+        let hold = NewHold {
+            store: opened.settings.store.clone(),
+            identity: here.clone(),
+            dataset: RelationName::new("", name.0.to_string()),
+            chunk: None,
+            author: author.to_owned(),
+            reason: reason.to_owned(),
+            created_at: our_now(),
+            expires_at,
+        };
+        state.add_hold(&hold).await?;
+    }
     state.close().await
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::*;
 
-use crate::cli::mark::{MarkVerb, answer};
+use crate::cli::mark::{MarkVerb, Said, answer};
 use crate::config::ReportSettings;
 use crate::problem::Kind;
 use crate::registry::memory::Memory as MemoryRegistry;
@@ -47,11 +47,16 @@ fn job(number: u128) -> JobId {
 }
 
 async fn said(opened: &OpenedOwned, verb: MarkVerb) -> (String, Value) {
-    answer(opened, verb).await.expect("an answer")
+    let answer = answer(opened, verb).await.expect("an answer");
+    (answer.text, answer.json)
 }
 
 fn add(number: u128) -> MarkVerb {
     MarkVerb::Add { job: job(number).0.to_string() }
+}
+
+fn cancel(dataset: Option<String>, job: Option<String>) -> MarkVerb {
+    MarkVerb::Cancel { dataset, job, said: Said::default() }
 }
 
 fn happen(registry: &MemoryRegistry, event: &Event) {
@@ -75,10 +80,10 @@ async fn marks_read_like_this() {
     }
     text += &said(&opened, MarkVerb::List).await.0;
     let dataset = Some("mine".to_owned());
-    text += &said(&opened, MarkVerb::Cancel { dataset, job: None }).await.0;
+    text += &said(&opened, cancel(dataset, None)).await.0;
     for number in [9, 2] {
         let job = Some(job(number).0.to_string());
-        text += &said(&opened, MarkVerb::Cancel { dataset: None, job }).await.0;
+        text += &said(&opened, cancel(None, job)).await.0;
     }
     text += &said(&opened, MarkVerb::List).await.0;
     insta::assert_snapshot!(text);
@@ -113,7 +118,7 @@ async fn programs_get_the_same_as_json() {
     let (_, json) = said(&opened, MarkVerb::List).await;
     assert_eq!(json["marks"][0]["dataset"], "mine");
     assert_eq!(json["marks"][0]["marked_at"], NOW);
-    let (_, json) = said(&opened, MarkVerb::Cancel { dataset: Some("mine".into()), job: None }).await;
+    let (_, json) = said(&opened, cancel(Some("mine".into()), None)).await;
     assert_eq!(json["hold_until"], NOW + opened.settings.hold_after_cancel);
     assert!(registry.change(|ledger| ledger.deleted_jobs.is_empty() && !ledger.holds.is_empty()));
 }
@@ -126,8 +131,8 @@ async fn what_is_no_id_gets_one_short_sentence() {
     for wrong in ["", "x", "7", "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4be", "a\n\u{1b}[2Jb", &huge] {
         for verb in [
             MarkVerb::Add { job: wrong.into() },
-            MarkVerb::Cancel { dataset: None, job: Some(wrong.into()) },
-            MarkVerb::Cancel { dataset: Some(wrong.into()), job: None },
+            cancel(None, Some(wrong.into())),
+            cancel(Some(wrong.into()), None),
         ] {
             let problem = answer(&opened, verb).await.expect_err("no id");
             assert_eq!(problem.kind, Kind::Usage);
@@ -136,6 +141,6 @@ async fn what_is_no_id_gets_one_short_sentence() {
         }
     }
     assert!(registry.change(|ledger| ledger.deleted_jobs.is_empty()), "nothing was written");
-    let unknown = answer(&opened, MarkVerb::Cancel { dataset: None, job: Some(job(5).0.to_string()) }).await;
+    let unknown = answer(&opened, cancel(None, Some(job(5).0.to_string()))).await;
     assert!(unknown.expect_err("not deleted").sentence.ends_with("is not deleted"));
 }

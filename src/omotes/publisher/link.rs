@@ -7,16 +7,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lapin::message::BasicReturnMessage;
-use lapin::options::{
-    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions};
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Channel, Connection, ExchangeKind, PublisherConfirm};
+use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::amqp::broker::{self, Place};
-use crate::amqp::line::{CLIENTS_EXCHANGE, declare_clients_exchange};
+use crate::amqp::declared::{CLIENTS_EXCHANGE, DeclaredExchange, look_at_queue};
 use crate::config::BrokerSettings;
 use crate::omotes::celery;
 use crate::omotes::workflows::Workflows;
@@ -58,16 +56,14 @@ pub enum QueueIs {
 impl Link {
     pub async fn to_clients(settings: &BrokerSettings) -> Result<Self> {
         let link = Self::open(settings).await?;
-        let declared = declare_clients_exchange(&link.channel).await;
+        let declared = DeclaredExchange::of_clients().declare(&link.channel).await;
         declared.map_err(|error| link.failed("declare the exchange of the clients", &error))?;
         Ok(link)
     }
 
     pub async fn to_tasks(settings: &BrokerSettings, workflows: &Workflows) -> Result<Self> {
         let mut link = Self::open(settings).await?;
-        let (name, kind) = (celery::CONTROL_EXCHANGE.into(), ExchangeKind::Fanout);
-        let plain = ExchangeDeclareOptions::default();
-        let declared = link.channel.exchange_declare(name, kind, plain, FieldTable::default()).await;
+        let declared = celery::exchange_of_orders().declare(&link.channel).await;
         declared.map_err(|error| link.failed("declare the exchange of Celery's orders", &error))?;
         for workflow in workflows.names() {
             match link.declare_workflow(workflow).await? {
@@ -140,8 +136,7 @@ impl Link {
     pub async fn has_something_in(&self, queue: &str) -> Result<bool> {
         // The broker closes a channel over a queue that is not there.
         let channel = channel_of(&self.connection, &self.place).await?;
-        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        match channel.queue_declare(queue.into(), passive, FieldTable::default()).await {
+        match look_at_queue(&channel, queue).await {
             Ok(queue) => {
                 let _ = channel.close(200, "looked".into()).await;
                 Ok(queue.message_count() > 0)
@@ -233,12 +228,10 @@ async fn channel_of(connection: &Connection, place: &Place) -> Result<Channel> {
 }
 
 async fn declare_three(channel: &Channel, name: &str) -> lapin::Result<()> {
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(name.into(), durable, celery::queue_arguments()).await?;
-    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    let none = FieldTable::default;
-    channel.exchange_declare(name.into(), ExchangeKind::Direct, durable, none()).await?;
-    channel.queue_bind(name.into(), name.into(), name.into(), QueueBindOptions::default(), none()).await
+    celery::queue_of(name).declare(channel).await?;
+    celery::exchange_of(name).declare(channel).await?;
+    let (options, none) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(name.into(), name.into(), name.into(), options, none).await
 }
 
 /// As the platform's own programs write the properties of a message.

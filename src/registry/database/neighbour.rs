@@ -15,6 +15,7 @@ use super::{Place, place};
 use crate::config::RegistrySettings;
 use crate::problem::{Problem, Result};
 use crate::retention::ownership::JobId;
+use crate::session::pooler::Way;
 
 #[derive(Debug, Clone)]
 pub struct Neighbour(Postgres);
@@ -27,6 +28,16 @@ impl Neighbour {
 
     pub async fn session(&self, task: &str) -> Result<PgConnection> {
         self.0.session(task).await
+    }
+
+    /// Whether a session of ours reaches the server itself; `ours` may be used afterwards only if it does.
+    pub async fn way(&self, ours: &mut PgConnection) -> Result<Way> {
+        self.0.way(ours).await
+    }
+
+    /// `danger`: what the lock of a session would have kept from happening.
+    pub fn refuse_pooler(way: Way, danger: &str) -> Result<()> {
+        Postgres::refuse_pooler(way, danger)
     }
 
     /// For a listener, which makes its sessions by itself.

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
+use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{ConnectOptions, Connection as _};
 
 use super::Place;
 use super::connection::Connection;
@@ -22,6 +22,8 @@ use super::statements::{POSTGRES, Statements};
 use crate::config::RegistrySettings;
 use crate::problem::{Kind, Problem, Result};
 use crate::registry::RunnerLock;
+use crate::session::pooler::Way;
+use crate::session::{self, NotConnected, in_plain_words};
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -101,20 +103,25 @@ impl Postgres {
     }
 
     pub(super) async fn session(&self, task: &str) -> Result<PgConnection> {
-        let options = self.options(task);
-        // In a task of its own: an attempt that is given up must run to its end somewhere.
-        let attempt = tokio::spawn(async move { PgConnection::connect_with(&options).await });
         let problem = || Problem::unreachable(format!("cannot connect to the registry {}", self.address()));
-        match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
-            Ok(Ok(Ok(session))) => Ok(session),
-            Ok(Ok(Err(error))) => Err(problem()
+        session::connect(self.options(task), CONNECT_TIMEOUT).await.map_err(|why| match why {
+            NotConnected::Failed(error) => problem()
                 .cause(in_plain_words(&error))
-                .hint("check url, role, password and pg_hba.conf; `timesweep check` says when it works")),
-            Ok(Err(join)) => Err(problem().cause(join.to_string())),
-            Err(_) => Err(problem()
+                .hint("check url, role, password and pg_hba.conf; `timesweep check` says when it works"),
+            NotConnected::GivenUp(why) => problem().cause(why),
+            NotConnected::Late => problem()
                 .cause(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
-                .hint("check host, port and firewall")),
-        }
+                .hint("check host, port and firewall"),
+        })
+    }
+
+    /// Whether sessions reach the server themselves. Afterwards `ours` may be used only if they do.
+    pub(super) async fn way(&self, ours: &mut PgConnection) -> Result<Way> {
+        lock::way(self, ours).await
+    }
+
+    pub(super) fn refuse_pooler(way: Way, danger: &str) -> Result<()> {
+        way.refuse(lock::PLACE, danger)
     }
 }
 
@@ -175,21 +182,19 @@ impl Place for Postgres {
             .hint(hint)
     }
 
-    fn reach(&self) -> String {
-        "the registry is in PostgreSQL: one runner at a time on every host that uses it".into()
+    async fn reach(&self) -> Result<String> {
+        let mut session = self.session("registry").await?;
+        Ok(match self.way(&mut session).await? {
+            Way::Direct => "the registry is in PostgreSQL: one runner at a time on every host that uses it",
+            Way::Pooler | Way::Silent => {
+                "a transaction pooler is in front of the registry: the runner's lock protects nothing there, so \
+                 passes are refused, and letters are not sent; connect to the server directly"
+            }
+        }
+        .into())
     }
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error()?.code().map(std::borrow::Cow::into_owned)
-}
-
-/// What happened, without the library's name for it.
-fn in_plain_words(error: &sqlx::Error) -> String {
-    match error {
-        sqlx::Error::Database(inner) => inner.message().to_owned(),
-        sqlx::Error::Io(inner) => inner.to_string(),
-        sqlx::Error::Configuration(inner) | sqlx::Error::Tls(inner) => inner.to_string(),
-        other => other.to_string(),
-    }
 }

@@ -171,9 +171,9 @@ impl Place for File {
             .hint(hint)
     }
 
-    fn reach(&self) -> String {
-        "the registry is a SQLite file: one runner at a time on this host, and no other host may use it"
-            .into()
+    async fn reach(&self) -> Result<String> {
+        Ok("the registry is a SQLite file: one runner at a time on this host, and no other host may use it"
+            .into())
     }
 }
 

@@ -82,6 +82,35 @@ impl TestBroker {
         format!("{}/api/vhosts/{}", self.admin, self.vhost)
     }
 
+    /// `host:port/virtual_host`, as sentences have it.
+    pub fn place(&self) -> String {
+        let [host, port, ..] = self.parts();
+        format!("{host}:{port}/{}", self.vhost)
+    }
+
+    /// Every queue, exchange and binding of the virtual host.
+    pub async fn everything(&self) -> serde_json::Value {
+        let address = self.address().replace("/vhosts/", "/definitions/");
+        let answer = http().get(address).send().await.expect("the broker answers");
+        answer.json().await.expect("definitions")
+    }
+
+    /// What a user may do here: configure, write, read.
+    pub async fn grant(&self, user: &TestUser, rights: [&str; 3]) {
+        let address = format!("{}/api/permissions/{}/{}", self.admin, self.vhost, user.name);
+        let [configure, write, read] = rights.map(|names| format!("^({names})$"));
+        let rights = serde_json::json!({"configure": configure, "write": write, "read": read});
+        put(&address, rights).await;
+    }
+
+    /// A user of this test alone, with the password `secret` and no rights.
+    pub async fn user(&self) -> TestUser {
+        let name = format!("user_{}", Uuid::now_v7().simple());
+        let address = format!("{}/api/users/{name}", self.admin);
+        put(&address, serde_json::json!({"password": "secret", "tags": ""})).await;
+        TestUser { name, address }
+    }
+
     pub fn url(&self) -> String {
         let (base, _) = self.server.rsplit_once('/').expect("the url ends in /vhost");
         format!("{base}/{}", self.vhost)
@@ -131,19 +160,37 @@ impl TestBroker {
     }
 }
 
+pub struct TestUser {
+    pub name: String,
+    address: String,
+}
+
+async fn put(address: &str, value: serde_json::Value) {
+    let request = http().put(address).header("content-type", "application/json").body(value.to_string());
+    let answer = request.send().await.expect("the broker answers");
+    assert!(answer.status().is_success(), "{answer:?}");
+}
+
+impl Drop for TestUser {
+    fn drop(&mut self) {
+        remove(self.address.clone());
+    }
+}
+
 impl Drop for TestBroker {
     fn drop(&mut self) {
-        // There may be no user of this test.
-        let paths = [self.address(), format!("{}/api/users/{}", self.admin, self.vhost)];
-        let remove = move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            for path in paths {
-                let _ = runtime.block_on(async { http().delete(path).send().await });
-            }
-        };
-        let _ = std::thread::spawn(remove).join();
+        remove(self.address());
+        // Of `user_who_may`; mostly there is none.
+        remove(format!("{}/api/users/{}", self.admin, self.vhost));
     }
+}
+
+fn remove(path: String) {
+    let remove = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let _ = runtime.block_on(async { http().delete(path).send().await });
+    };
+    let _ = std::thread::spawn(remove).join();
 }
 
 pub fn settings(url: &str) -> AmqpSettings {

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use timesweep::problem::{Problem, Result};
+use timesweep::registry::beside::Beside;
 use timesweep::registry::memory::Memory;
+use timesweep::registry::pages::{Listed, Page};
 use timesweep::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use timesweep::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use timesweep::retention::ownership::event::{Event, Met};
 use timesweep::retention::ownership::live::LiveJob;
 use timesweep::retention::ownership::sighting::Sighting;
-use timesweep::retention::ownership::{Ledger, OwnedName};
+use timesweep::retention::ownership::{JobId, Ledger, OwnedName};
 use tokio::sync::Semaphore;
 
 pub struct Stubborn {
@@ -107,6 +109,30 @@ impl Registry for Stubborn {
 
     async fn restart_grace(&self, _: &OwnedName, _: &SeenRow, _: i64) -> Result<bool> {
         unreachable!("nobody who writes marks asks for this")
+    }
+
+    async fn record_beside(&self, work: &mut dyn Beside) -> Result<Vec<Met>> {
+        self.inner.record_beside(work).await
+    }
+
+    async fn job_status(&self, job: JobId) -> Result<Option<String>> {
+        self.inner.job_status(job).await
+    }
+
+    async fn has_job_list(&self) -> Result<bool> {
+        self.inner.has_job_list().await
+    }
+
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        self.inner.about(datasets, jobs).await
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        self.inner.page(listed, after, limit, now).await
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        self.inner.tombstones(after, limit).await
     }
 
     async fn lock_runner(&self, _: &str) -> Result<Box<dyn RunnerLock>> {

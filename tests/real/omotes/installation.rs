@@ -18,7 +18,7 @@ use crate::real::amqp::broker::TestBroker;
 use crate::real::amqp::wire::python;
 use crate::real::owned::ground::Ground;
 use crate::real::owned::serving::Serving;
-use crate::real::support::{TestDatabase, eventually};
+use crate::real::support::{Ran, TestDatabase, eventually};
 
 pub const SUCCEEDED: i64 = 0;
 pub const ERROR: i64 = 2;
@@ -73,6 +73,13 @@ impl Installation {
         let mut command = self.database.timesweep(&["serve", "--omotes", "--state", &state]);
         command.envs(self.variables());
         command
+    }
+
+    /// Another verb, with the same variables.
+    pub fn ran(&self, arguments: &[&str]) -> Ran {
+        let state = self.database.file("state.db").display().to_string();
+        let mut command = self.database.timesweep(&[arguments, &["--omotes", "--state", &state]].concat());
+        Ran::from(command.envs(self.variables()).output().expect("timesweep starts"))
     }
 
     /// Without waiting until it listens.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::installation::{
     CANCELLED, Client, Installation, STATUS_RUNNING, SUCCEEDED, dataset_of, parameters,
 };
+use crate::real::pooler::Pooler;
 use crate::real::support::eventually;
 
 async fn all_succeed(clients: &[Client], each: usize) {
@@ -172,4 +173,20 @@ async fn killed_while_a_job_is_deleted_its_client_is_told_and_its_task_ends() {
     eventually("its task ends", async || place.at_work().is_empty()).await;
     place.no_job_is_left().await;
     again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_transaction_pooler_an_orchestrator_takes_nothing() {
+    let mut place = Installation::new().await;
+    place.serve().await.stop().await;
+    place.clients.publish("job_submissions", &[b"a message".to_vec()]).await;
+    let pooler = Pooler::before(&place.database);
+    place.more = vec![("POSTGRESQL_PORT", pooler.port.to_string())];
+    let serving = place.starts().await;
+    let says = async || serving.log().contains("so two replicas could send the same letters");
+    eventually("it says so", says).await;
+    eventually("its health says so", async || serving.health().await.code == 503).await;
+    assert_eq!(place.clients.waiting("job_submissions").await, 1);
+    serving.stop().await;
+    assert_eq!(place.clients.waiting("job_submissions").await, 1);
 }

@@ -8,6 +8,8 @@ use timesweep::problem::Kind;
 use timesweep::retention::ownership::JobId;
 use uuid::Uuid;
 
+use super::super::pooler::Pooler;
+use super::super::proxy::Proxy;
 use super::place::{KNOWN, Place, all_said, outcome, settings, start, submission};
 
 fn task_of(letters: &[(i64, Letter)]) -> (i64, Uuid) {
@@ -147,4 +149,38 @@ async fn letters_that_wait_hide_no_others_however_large_they_are() {
     let others = place.outbox.next_of_others(10, &[], &workflows).await.expect("letters");
     assert_eq!(jobs(others), [waiting; 3]);
     assert!(place.outbox.next_of_others(10, &[JobId(waiting)], &workflows).await.expect("none").is_empty());
+}
+
+/// Two replicas could be handed the very session that leads, one after the other.
+#[tokio::test]
+async fn behind_a_transaction_pooler_nobody_sends_letters() {
+    let mut place = Place::new().await;
+    place.outbox.give_up_lead().await;
+    let pooler = Pooler::before(&place.database);
+    for _ in 0..2 {
+        let mut outbox = Outbox::open(&settings(&pooler.url)).expect("an outbox");
+        let problem = outbox.take_lead().await.expect_err("a pooler");
+        assert_eq!(problem.kind, Kind::Refused);
+        let said =
+            "a transaction pooler is in front of the registry, so two replicas could send the same letters";
+        assert!(problem.to_string().starts_with(said), "{problem}");
+        assert_eq!(outbox.next(1).await.expect_err("no lead").kind, Kind::Busy);
+    }
+    assert!(place.outbox.take_lead().await.expect("nobody has the lead"));
+}
+
+/// As behind a pooler with one server session: the second transaction is never begun.
+#[tokio::test]
+async fn a_probe_for_a_pooler_that_gets_no_answer_leaves_the_lead_to_others() {
+    let mut place = Place::new().await;
+    place.outbox.give_up_lead().await;
+    let proxy = Proxy::before(&place.database);
+    proxy.hang_at("BEGIN\0");
+    let mut outbox = Outbox::open(&settings(&proxy.url)).expect("an outbox");
+    let patience = Duration::from_secs(20);
+    let answer = tokio::time::timeout(patience, outbox.take_lead()).await.expect("an answer in time");
+    let problem = answer.expect_err("there was no answer to the probe");
+    let said = "a transaction pooler is probably in front of the registry: a second session got no answer";
+    assert!(problem.kind == Kind::Refused && problem.to_string().starts_with(said), "{problem}");
+    assert!(place.outbox.take_lead().await.expect("nobody has the lead"));
 }

@@ -98,8 +98,14 @@ async fn the_command_line_deletes_lists_and_takes_back_while_the_loop_runs() {
     place.is_marked(&dataset).await;
     let listed = place.ran(&["mark", "list"]).with_code(0);
     assert!(listed.out.contains(&dataset) && listed.out.contains(&text), "{listed:?}");
-    place.ran(&["mark", "cancel", &dataset]).with_code(0);
+    let why = ["--author", "ann", "--reason", "for the review"];
+    place.ran(&[&["mark", "cancel", dataset.as_str()][..], &why].concat()).with_code(0);
     place.is_active(&dataset, job).await;
+    let held = place.ran(&["hold", "list", "--output", "json"]).with_code(0).json();
+    assert_eq!(
+        (held["holds"][0]["author"].as_str(), held["holds"][0]["reason"].as_str()),
+        (Some("ann"), Some("for the review"))
+    );
     let explained = place.ran(&["explain", &dataset]).with_code(0);
     assert!(explained.out.contains(&text), "{explained:?}");
     let check = place.ran(&["check"]).with_code(0);
@@ -108,6 +114,11 @@ async fn the_command_line_deletes_lists_and_takes_back_while_the_loop_runs() {
     place.ran(&["mark", "add", "--job", &unknown]).with_code(0);
     place.ran(&["mark", "cancel", "--job", &unknown]).with_code(0);
     place.ran(&["mark", "cancel", "--job", &unknown]).with_code(2);
+    place.ran(&["hold", "remove", &dataset]).with_code(0);
+    place.ran(&["mark", "add", "--job", &text]).with_code(0);
+    place.ran(&["mark", "cancel", "--job", &text]).with_code(0);
+    let held = place.ran(&["hold", "list"]).with_code(0).out;
+    assert!(held.contains(&format!("the deletion of job {text} was cancelled")), "{held}");
     place.ran(&["mark", "add", "--job", "17"]).with_code(2);
     place.ran(&["mark", "cancel", "telegraf"]).with_code(2);
     serving.stop().await;

@@ -99,6 +99,8 @@ fn what_is_wrong_is_told_with_its_variable() {
         ("TIMEOUT_JOB_HANDLER_RERUN_SEC", "0", "TIMEOUT_JOB_HANDLER_RERUN_SEC in the environment: `rerun`"),
         ("TIMESWEEP_LISTEN", "0.0.0.0:80", "TIMESWEEP_LISTEN in the environment: [serve] would listen on"),
         ("TASK_RESULT_QUEUE_NAME", "timesweep_dead_letters", "TASK_RESULT_QUEUE_NAME, "),
+        ("TASK_PROGRESS_QUEUE_NAME", "omotes_task_result_events", "TASK_RESULT_QUEUE_NAME, "),
+        ("TASK_PROGRESS_QUEUE_NAME", "job_submissions", "TASK_RESULT_QUEUE_NAME, "),
     ] {
         let problem = read(&[(name, value)]).expect_err(name);
         assert!(problem.sentence.starts_with(said), "{name}: {problem}");

@@ -5,14 +5,16 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use crate::problem::Result;
+use crate::registry::beside::Beside;
 use crate::registry::memory::Memory;
+use crate::registry::pages::{Listed, Page};
 use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings, Wait};
 use crate::retention::ownership::claims::Claim;
 use crate::retention::ownership::event::{Event, Met};
 use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::sighting::Sighting;
-use crate::retention::ownership::{Ledger, Mark, OwnedName};
+use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
 /// A rule that keeps somebody's data, or lets nobody's go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,6 +186,30 @@ impl Registry for Bent {
 
     async fn ledger(&self) -> Result<Ledger> {
         self.memory.ledger().await
+    }
+
+    async fn record_beside(&self, work: &mut dyn Beside) -> Result<Vec<Met>> {
+        self.memory.record_beside(work).await
+    }
+
+    async fn job_status(&self, job: JobId) -> Result<Option<String>> {
+        self.memory.job_status(job).await
+    }
+
+    async fn has_job_list(&self) -> Result<bool> {
+        self.memory.has_job_list().await
+    }
+
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        self.memory.about(datasets, jobs).await
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        self.memory.page(listed, after, limit, now).await
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        self.memory.tombstones(after, limit).await
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {

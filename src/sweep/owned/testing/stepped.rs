@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::problem::{Problem, Result};
+use crate::registry::beside::Beside;
+use crate::registry::pages::{Listed, Page};
 use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
 use crate::report::Report;
 use crate::report::past::PastRun;
@@ -17,7 +19,7 @@ use crate::retention::ownership::check::{Decision, Implausible, Inventory, Setti
 use crate::retention::ownership::event::{Event, Met};
 use crate::retention::ownership::live::LiveJob;
 use crate::retention::ownership::sighting::Sighting;
-use crate::retention::ownership::{Ledger, OwnedName};
+use crate::retention::ownership::{JobId, Ledger, OwnedName};
 use crate::state::{DatasetIntent, IntentId, NewRun, OpenDatasetIntent, Outcome, RunId};
 use crate::store::owned::{DropTrouble, ListedDataset, OwnedStore};
 use crate::sweep::owned::Journal;
@@ -201,6 +203,30 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
 
     async fn ledger(&self) -> Result<Ledger> {
         self.0.ledger().await
+    }
+
+    async fn record_beside(&self, work: &mut dyn Beside) -> Result<Vec<Met>> {
+        self.0.record_beside(work).await
+    }
+
+    async fn job_status(&self, job: JobId) -> Result<Option<String>> {
+        self.0.job_status(job).await
+    }
+
+    async fn has_job_list(&self) -> Result<bool> {
+        self.0.has_job_list().await
+    }
+
+    async fn about(&self, datasets: &[OwnedName], jobs: &[JobId]) -> Result<Ledger> {
+        self.0.about(datasets, jobs).await
+    }
+
+    async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
+        self.0.page(listed, after, limit, now).await
+    }
+
+    async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {
+        self.0.tombstones(after, limit).await
     }
 
     async fn lock_runner(&self, run: &str) -> Result<Box<dyn RunnerLock>> {
