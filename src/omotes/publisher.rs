@@ -17,6 +17,7 @@ use crate::config::BrokerSettings;
 use crate::problem::{Kind, Problem, Result};
 
 mod course;
+mod late;
 pub mod link;
 mod round;
 mod too_large;

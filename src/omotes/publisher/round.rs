@@ -10,7 +10,7 @@ use lapin::PublisherConfirm;
 
 use super::course::Course;
 use super::link::{CONFIRMING, Confirmed, Link};
-use super::{Links, Places, too_large};
+use super::{Links, Places, late, too_large};
 use crate::amqp::broker;
 use crate::crash_point;
 use crate::omotes::celery;
@@ -99,6 +99,16 @@ impl<'a> Round<'a> {
     }
 
     async fn send_all(&mut self, letters: &[(i64, Letter)]) -> Result<()> {
+        let (first, later) = late::part(letters);
+        self.send_these(&first).await?;
+        if !later.is_empty() {
+            tokio::time::sleep(late::MOMENT).await;
+            self.send_these(&later).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_these(&mut self, letters: &[&(i64, Letter)]) -> Result<()> {
         for (id, letter) in letters {
             if let Err(problem) = self.send_one(*id, letter).await {
                 // What was confirmed meanwhile need not go twice.

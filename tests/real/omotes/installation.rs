@@ -142,8 +142,14 @@ impl Installation {
     }
 
     pub fn client_starts(&self) -> Client {
+        self.client_that_works_at_a_status(0.0)
+    }
+
+    /// So many seconds at each, as one that writes it into a database.
+    pub fn client_that_works_at_a_status(&self, seconds: f64) -> Client {
         let mut command = Command::new(python());
         command.arg(file("client.py")).args(self.clients.parts()).arg(&self.clients.vhost);
+        command.arg(seconds.to_string());
         Client::start(command)
     }
 
@@ -280,6 +286,12 @@ impl Client {
 
     pub async fn status(&self, job: &str, status: i64) -> Value {
         self.hears(|told| told["job"] == job && told["status"] == status).await
+    }
+
+    /// All that it was told of a job's fate, in the order in which it was done with it.
+    pub fn fate(&self, job: &str) -> Vec<Value> {
+        let is_fate = |told: &Value| told.get("status").is_some() || told.get("result").is_some();
+        self.told().into_iter().filter(|told| told["job"] == job && is_fate(told)).collect()
     }
 
     pub fn results(&self) -> usize {

@@ -78,6 +78,22 @@ async fn a_worker_that_dies_at_a_job_fails_it_with_the_known_text() {
     serving.stop().await;
 }
 
+/// A service that keeps jobs in a database shows what it wrote last: for good the error with its text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_works_at_a_status_has_the_error_of_its_job_last() {
+    let place = Installation::new().await;
+    let serving = place.serve().await;
+    let _worker = place.worker("first", &["echo"]).await;
+    let mut client = place.client_that_works_at_a_status(0.1);
+    client.hears(|told| told.get("workflows").is_some()).await;
+    let job = client.submits("echo", parameters("die", 0.5, 0)).await;
+    client.result(&job).await;
+    client.status(&job, STATUS_CANCELLED).await;
+    let fate = client.fate(&job);
+    assert_eq!(fate.last().expect("its end")["result"], ERROR, "{fate:#?}");
+    serving.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_hard_has_its_task_begun_by_another_which_is_once_too_often() {
     let place = Installation::new().await;
