@@ -1,8 +1,10 @@
 //! In the place of the orchestrator: real brokers, the real client, real Celery workers.
 
 mod installation;
+mod kills;
 mod letters;
 mod lines;
+mod odd;
 mod replicas;
 mod whole;
 mod workflows;
