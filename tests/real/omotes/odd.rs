@@ -52,7 +52,7 @@ async fn a_job_that_is_submitted_again_and_again_is_done_once() {
     let (queue, body) = submission(&place, &[("seconds", Kind::NumberValue(0.3))]).await;
     place.clients.publish("job_submissions", &[body.clone(), body.clone()]).await;
     eventually("it is at work", async || place.at_work().len() == 1).await;
-    place.clients.publish("job_submissions", &[body.clone()]).await;
+    place.clients.publish("job_submissions", std::slice::from_ref(&body)).await;
     let first = result(&place, &queue).await;
     assert_eq!(first.result_type(), ResultType::Succeeded, "{}", first.logs);
     place.clients.publish("job_submissions", &[body]).await;
