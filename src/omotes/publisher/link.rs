@@ -151,6 +151,32 @@ impl Link {
         self.publish("", queue, true, body, properties).await
     }
 
+    /// Into queues themselves, past the exchange. On a channel of its own, which the broker closes where our user may
+    /// not do that; then nothing was routed.
+    pub async fn past_exchange(&self, letters: &[(String, &[u8])]) -> Result<Vec<Confirmed>> {
+        let channel = channel_of(&self.connection, &self.place).await?;
+        let mut confirms = Vec::new();
+        for (queue, body) in letters {
+            confirms.push(publish_on(&channel, "", queue, true, body, plain()).await);
+        }
+        let mut answers = Vec::new();
+        for confirm in confirms {
+            let answer = match confirm {
+                Ok(confirm) => self.confirmed_or_error(confirm, CONFIRMING).await?,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(confirmed) => answers.push(confirmed),
+                Err(error) if broker::is_refused(&error) => {
+                    return Ok(vec![Confirmed::Unrouted; letters.len()]);
+                }
+                Err(error) => return Err(self.failed("publish a result", &error)),
+            }
+        }
+        let _ = channel.close(200, "published".into()).await;
+        Ok(answers)
+    }
+
     /// To every worker there is, if any.
     pub async fn to_all_workers(
         &self,
@@ -168,10 +194,7 @@ impl Link {
         body: &[u8],
         properties: BasicProperties,
     ) -> lapin::Result<PublisherConfirm> {
-        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-        let published = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
-        let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-        timeout(CONFIRMING, published).await.unwrap_or_else(|_| late())
+        publish_on(&self.channel, exchange, key, mandatory, body, properties).await
     }
 
     pub async fn confirmed(&self, confirm: PublisherConfirm) -> Result<Confirmed> {
@@ -205,6 +228,20 @@ impl Link {
             Err(error) => Ok(Err(error)),
         }
     }
+}
+
+async fn publish_on(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    mandatory: bool,
+    body: &[u8],
+    properties: BasicProperties,
+) -> lapin::Result<PublisherConfirm> {
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+    let published = channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+    let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout(CONFIRMING, published).await.unwrap_or_else(|_| late())
 }
 
 async fn channel_of(connection: &Connection, place: &Place) -> Result<Channel> {

@@ -41,6 +41,8 @@ pub(super) struct Round<'a> {
     is_doubtful: bool,
     course: &'a mut Course,
     on_the_way: Vec<OnTheWay>,
+    /// Results that no binding led to a queue.
+    unbound: Vec<Mark>,
     /// How a job's last letter left; `None`: it may have to be sent again before others of its job.
     ways: HashMap<JobId, Option<Way>>,
     /// Confirmed, or never to be sent.
@@ -84,6 +86,7 @@ impl<'a> Round<'a> {
             is_doubtful,
             course,
             on_the_way: Vec::new(),
+            unbound: Vec::new(),
             ways: HashMap::new(),
             sent: Vec::new(),
             refused: 0,
@@ -116,7 +119,28 @@ impl<'a> Round<'a> {
                 return Err(problem);
             }
         }
-        self.confirm().await
+        self.confirm().await?;
+        self.send_past_exchange(letters).await
+    }
+
+    /// A client's queue outlives a restart of its broker, the exchange does not: until the client is back, nothing leads
+    /// from the one to the other. A queue that is gone as well is nobody's.
+    async fn send_past_exchange(&mut self, letters: &[&(i64, Letter)]) -> Result<()> {
+        let unbound = std::mem::take(&mut self.unbound);
+        let (mut marks, mut bodies) = (Vec::new(), Vec::new());
+        for (id, letter) in letters {
+            if let (Some(mark), Content::Result(body)) =
+                (unbound.iter().find(|mark| mark.id == *id), &letter.content)
+            {
+                marks.push(*mark);
+                bodies.push((key(letter, "result"), body.as_slice()));
+            }
+        }
+        if bodies.is_empty() {
+            return Ok(());
+        }
+        let confirmed = self.links.clients.past_exchange(&bodies).await?;
+        marks.into_iter().zip(confirmed).try_for_each(|(mark, confirmed)| self.settle_last(mark, confirmed))
     }
 
     async fn send_one(&mut self, id: i64, letter: &Letter) -> Result<()> {
@@ -222,6 +246,10 @@ impl<'a> Round<'a> {
                     self.links.tasks.place
                 )));
             }
+            Confirmed::Unrouted if mark.has_to_arrive => {
+                self.unbound.push(mark);
+                return Ok(());
+            }
             Confirmed::Refused if mark.has_to_arrive => {
                 if self.course.held.hold(mark.job, Instant::now()) {
                     tracing::warn!(job = %mark.job.0, "a broker refused a message that has to arrive: its queue \
@@ -242,9 +270,15 @@ impl<'a> Round<'a> {
     /// Something else went in its place.
     fn settle_answer(&mut self, mark: Mark, confirmed: Confirmed) -> Result<()> {
         let before = self.sent.len();
-        self.settle(mark, confirmed)?;
+        self.settle_last(mark, confirmed)?;
         self.refused += self.sent.len() - before;
         Ok(())
+    }
+
+    /// Where there is no other way left, nobody waits for it.
+    fn settle_last(&mut self, mark: Mark, confirmed: Confirmed) -> Result<()> {
+        let is_gone = matches!(confirmed, Confirmed::Unrouted);
+        self.settle(mark, if is_gone { Confirmed::Taken } else { confirmed })
     }
 
     fn link(&self, way: Way) -> &Link {

@@ -37,8 +37,12 @@ pub struct Installation {
 
 impl Installation {
     pub async fn new() -> Self {
+        Self::with_clients_at(TestBroker::new().await).await
+    }
+
+    pub async fn with_clients_at(clients: TestBroker) -> Self {
         let database = TestDatabase::without_extension().await;
-        let (clients, workers) = (TestBroker::new().await, TestBroker::new().await);
+        let workers = TestBroker::new().await;
         Self { ground: Ground::influx(), database, clients, workers, more: Vec::new() }
     }
 
@@ -286,6 +290,12 @@ impl Client {
 
     pub async fn status(&self, job: &str, status: i64) -> Value {
         self.hears(|told| told["job"] == job && told["status"] == status).await
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([format!("-{signal}"), pid]).status().expect("kill starts");
+        assert!(sent.success());
     }
 
     /// All that it was told of a job's fate, in the order in which it was done with it.

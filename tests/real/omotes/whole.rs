@@ -125,6 +125,7 @@ async fn a_job_that_is_deleted_while_it_runs_is_cancelled_and_its_task_ends() {
     eventually("it is at work", async || place.at_work().len() == 1).await;
     client.order(&serde_json::json!({"delete": waiting}));
     client.order(&serde_json::json!({"delete": running}));
+    let mut quickest = f64::MAX;
     for job in [&running, &waiting] {
         let deleting = client.hears(|told| told["job"] == *job && told.get("deleting").is_some()).await;
         let status = client.status(job, STATUS_CANCELLED).await;
@@ -132,7 +133,10 @@ async fn a_job_that_is_deleted_while_it_runs_is_cancelled_and_its_task_ends() {
         assert_eq!((result["result"].as_i64(), result["logs"].as_str()), (Some(CANCELLED), Some("")));
         println!("cancelled after {:.3} s", between(&deleting, &status));
         assert!(between(&deleting, &result) < 3.0, "{deleting} {result}");
+        quickest = quickest.min(between(&deleting, &result));
     }
+    // Of two one may have met a machine that was busy.
+    assert!(quickest < 1.0, "{quickest} s");
     eventually("its task ends", async || place.at_work().is_empty()).await;
     place.no_job_is_left().await;
     let next = client.submits("echo", parameters("", 0.0, 0)).await;
