@@ -1,5 +1,5 @@
-//! How fast jobs come from their submission to their result when a worker does nothing but answer, how many
-//! progress messages pass in a second, and what memory many live jobs cost.
+//! How soon a client hears that its job runs, how fast jobs come from their submission to their result when a worker
+//! does nothing but answer, how many progress messages pass in a second, and what memory many live jobs cost.
 //!
 //! `dev/bench orchestrator` starts it on servers of its own. One program plays all clients and all workers, over
 //! real queues. Invariant: counted is what a client received, not what was sent.
@@ -27,17 +27,23 @@ use self::broker::Broker;
 use self::others::{Clients, Workers};
 use self::place::Place;
 use self::stand_in::StandIn;
-use self::table::{Table, grouped};
+use self::table::{Table, Target, grouped};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 const GIVE_UP: Duration = Duration::from_mins(5);
+/// So that the news that a task began is not overtaken by its result.
+const A_LITTLE_WORK: Duration = Duration::from_millis(50);
 const WORKFLOWS: &str = r#"[{"workflow_type_name": "echo", "workflow_type_description_name": "answers"},
     {"workflow_type_name": "idle", "workflow_type_description_name": "has no worker"}]"#;
 
 #[derive(Debug, Parser)]
 #[command(name = "dev/bench orchestrator", about = "Jobs from submission to result, per second")]
 struct Options {
+    /// How many jobs come one after the other, where it is measured how soon each runs.
+    #[arg(long, default_value_t = 100)]
+    single: usize,
+
     /// How many jobs come and go.
     #[arg(long, default_value_t = 3_000)]
     jobs: usize,
@@ -58,7 +64,8 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(&Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("bench: error: {error}");
             ExitCode::from(2)
@@ -80,24 +87,34 @@ impl Drop for Installation {
     }
 }
 
-async fn run(options: &Options) -> Outcome<()> {
+async fn run(options: &Options) -> Outcome<bool> {
     let store = StandIn::start(0).await?;
     let installation = start(&store).await?;
     let measured = measure(&installation, options).await;
     let output = installation.place.path("serve");
     let table = measured.map_err(|error| format!("{error}\n{}", place::last_words(&output)))?;
     println!("{}\n\n{table}", table::machine());
-    Ok(())
+    Ok(table.all_ok())
 }
 
 async fn measure(installation: &Installation, options: &Options) -> Outcome<Table> {
     let (mut clients, workers) =
         (Clients::of(&installation.clients).await?, Workers::of(&installation.workers).await?);
     let mut table = Table::new(&["what", "how many", "measured"]);
+    let echo = workers.answer(A_LITTLE_WORK);
+    let (median, worst) = until_running(&mut clients, options.single).await?;
+    workers.stop("echo").await?;
+    echo.await??;
+    let cells = ["job after job, from submission to RUNNING".into(), grouped(options.single)];
+    let measured = format!("median {}, worst {}", milliseconds(median), milliseconds(worst));
+    table.add(
+        &[cells.as_slice(), &[measured]].concat(),
+        &[Target::at_most("worst", worst.as_secs_f64(), 1.0, "s")],
+    );
     let mut add = |what: &str, count: usize, measured: String| {
         table.add(&[what.into(), grouped(count), measured], &[]);
     };
-    let echo = workers.answer();
+    let echo = workers.answer(Duration::ZERO);
     let rate = jobs_per_second(&mut clients, options.jobs).await?;
     echo.abort();
     add("jobs from submission to result", options.jobs, format!("{rate:.0} per second"));
@@ -115,6 +132,28 @@ async fn measure(installation: &Installation, options: &Options) -> Outcome<Tabl
     );
     add("memory with live jobs", options.live, said);
     Ok(table)
+}
+
+/// One at a time, so that nobody waits for anybody else. Median and worst.
+async fn until_running(clients: &mut Clients, count: usize) -> Outcome<(Duration, Duration)> {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let job = [Uuid::now_v7()];
+        clients.listen(&job, "status").await?;
+        clients.listen(&job, "result").await?;
+        let began = Instant::now();
+        clients.submit(&job, "echo").await?;
+        clients.hear_next("status", GIVE_UP).await?;
+        times.push(began.elapsed());
+        clients.hear_next("result", GIVE_UP).await?;
+    }
+    times.sort_unstable();
+    let worst = times.last().copied().ok_or("no job was submitted")?;
+    Ok((times[count / 2], worst))
+}
+
+fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }
 
 async fn jobs_per_second(clients: &mut Clients, count: usize) -> Outcome<f64> {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use lapin::message::Delivery;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, QueueBindOptions,
-    QueueDeclareOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, Consumer};
@@ -102,6 +102,13 @@ impl Clients {
         Ok(())
     }
 
+    /// The next message has to be of this kind.
+    pub async fn hear_next(&mut self, what: &str, limit: Duration) -> Outcome<()> {
+        let next = timeout(limit, self.consumer.next()).await.map_err(|_| format!("no {what} came"))?;
+        let key = next.ok_or("the broker ended the delivery")??.routing_key;
+        if key.as_str().ends_with(what) { Ok(()) } else { Err(format!("{key} came before a {what}").into()) }
+    }
+
     pub async fn hear(&mut self, count: usize, limit: Duration) -> Outcome<()> {
         let all = async {
             for _ in 0..count {
@@ -139,8 +146,11 @@ fn update(task: &Task, progress: ProgressType) -> Vec<u8> {
     .encode_to_vec()
 }
 
-async fn answer(channel: &Channel, task: &Task) -> Outcome<()> {
+async fn answer(channel: &Channel, task: &Task, works: Duration) -> Outcome<()> {
     publish(channel, "", PROGRESS, &update(task, ProgressType::Status(0))).await?;
+    if !works.is_zero() {
+        tokio::time::sleep(works).await;
+    }
     publish(channel, "", PROGRESS, &update(task, ProgressType::Progress(1.0))).await?;
     let result = TaskResult {
         job_id: task.job.clone(),
@@ -159,14 +169,14 @@ impl Workers {
         Ok(Self { _connection: connection, channel })
     }
 
-    /// Every task of `echo` is answered at once.
-    pub fn answer(&self) -> JoinHandle<Outcome<()>> {
+    /// Every task of `echo` is answered, one after the other.
+    pub fn answer(&self, works: Duration) -> JoinHandle<Outcome<()>> {
         let channel = self.channel.clone();
         tokio::spawn(async move {
             let mut tasks = consumer(&channel, "echo", false).await?;
             while let Some(delivery) = tasks.next().await {
                 let delivery = delivery?;
-                answer(&channel, &task_of(&delivery)?).await?;
+                answer(&channel, &task_of(&delivery)?, works).await?;
                 channel.basic_ack(delivery.delivery_tag, BasicAckOptions::default()).await?;
             }
             Ok(())
@@ -183,8 +193,12 @@ impl Workers {
             publish(&self.channel, "", PROGRESS, &update(&task, ProgressType::Status(0))).await?;
             tasks.push(task);
         }
-        self.channel.basic_cancel(workflow.into(), lapin::options::BasicCancelOptions::default()).await?;
+        self.stop(workflow).await?;
         Ok(tasks)
+    }
+
+    pub async fn stop(&self, workflow: &str) -> Outcome<()> {
+        Ok(self.channel.basic_cancel(workflow.into(), BasicCancelOptions::default()).await?)
     }
 
     pub async fn progress(&self, tasks: &[Task], count: usize) -> Outcome<()> {

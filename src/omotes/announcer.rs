@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use prost::Message;
 use tokio::sync::Mutex;
 
-use super::publisher::link::Link;
+use super::publisher::link::{CONFIRMING, Link};
 use super::workflows::Workflows;
 use crate::amqp::taker::Taker;
 use crate::amqp::wire::RequestAvailableWorkflows;
@@ -38,7 +38,9 @@ impl<'a> Announcer<'a> {
         };
         let published = link.to_key(KEY, &self.body).await;
         let confirm = published.map_err(|error| link.failed("announce the workflows", &error))?;
-        link.confirmed(confirm).await?;
+        // A queue that refused it is its client's own concern, and no reason to tell all others again.
+        let told = link.confirmed_or_error(confirm, CONFIRMING).await?;
+        told.map_err(|error| link.failed("announce the workflows", &error))?;
         // Only one that worked is used again.
         *kept = Some(link);
         Ok(())

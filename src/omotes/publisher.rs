@@ -16,7 +16,9 @@ use crate::amqp::line::pauses;
 use crate::config::BrokerSettings;
 use crate::problem::{Kind, Problem, Result};
 
+mod confirmed;
 mod course;
+mod late;
 pub mod link;
 mod queues;
 mod round;

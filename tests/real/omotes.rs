@@ -2,8 +2,10 @@
 
 mod checked;
 mod installation;
+mod kills;
 mod letters;
 mod lines;
+mod odd;
 mod refusals;
 mod replicas;
 mod whole;

@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lapin::message::BasicReturnMessage;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, PublisherConfirm};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::confirmed::Confirmed;
 use crate::amqp::broker::{self, Place};
 use crate::amqp::declared::{CLIENTS_EXCHANGE, DeclaredExchange, look_at_queue};
 use crate::config::BrokerSettings;
@@ -29,18 +29,6 @@ pub struct Link {
     pub place: Place,
     /// Workflows whose queues are there.
     declared: BTreeSet<String>,
-}
-
-/// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Confirmed {
-    /// It lies in a queue.
-    Taken,
-    /// There is no queue for a message, and this task came back. The client library hands a message that came back
-    /// to whoever is answered next, so it may be another one than the one that was asked about.
-    Unrouted { task: Option<Uuid> },
-    /// A queue did not want it: it may be full.
-    Refused,
 }
 
 /// Whether tasks of a workflow can be given to workers.
@@ -157,6 +145,32 @@ impl Link {
         self.publish("", queue, true, body, properties).await
     }
 
+    /// Into queues themselves, past the exchange; says which were refused. On a channel of its own, which the broker
+    /// closes where our user may not do that; then they are left as they were.
+    pub async fn past_exchange(&self, letters: &[(String, &[u8])]) -> Result<Vec<Confirmed>> {
+        let channel = channel_of(&self.connection, &self.place).await?;
+        let mut confirms = Vec::new();
+        for (queue, body) in letters {
+            confirms.push(publish_on(&channel, "", queue, true, body, plain()).await);
+        }
+        let mut answers = Vec::new();
+        for confirm in confirms {
+            let answer = match confirm {
+                Ok(confirm) => self.confirmed_or_error(confirm, CONFIRMING).await?,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(confirmed) => answers.push(confirmed),
+                Err(error) if broker::is_refused(&error) => {
+                    return Ok(vec![Confirmed::default(); letters.len()]);
+                }
+                Err(error) => return Err(self.failed("publish a result", &error)),
+            }
+        }
+        let _ = channel.close(200, "published".into()).await;
+        Ok(answers)
+    }
+
     /// To every worker there is, if any.
     pub async fn to_all_workers(
         &self,
@@ -174,15 +188,12 @@ impl Link {
         body: &[u8],
         properties: BasicProperties,
     ) -> lapin::Result<PublisherConfirm> {
-        let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-        let published = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
-        let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-        timeout(CONFIRMING, published).await.unwrap_or_else(|_| late())
+        publish_on(&self.channel, exchange, key, mandatory, body, properties).await
     }
 
     pub async fn confirmed(&self, confirm: PublisherConfirm) -> Result<Confirmed> {
         match self.confirmed_or_error(confirm, CONFIRMING).await? {
-            Ok(Confirmed::Refused) => {
+            Ok(confirmed) if confirmed.is_refused => {
                 Err(Problem::unreachable(format!("the broker {} refused a message", self.place)))
             }
             Ok(confirmed) => Ok(confirmed),
@@ -202,20 +213,22 @@ impl Link {
                 self.place
             )));
         };
-        match answer {
-            Ok(confirmation) if !confirmation.is_ack() => Ok(Ok(Confirmed::Refused)),
-            Ok(confirmation) => Ok(Ok(match confirmation.take_message() {
-                Some(came_back) => Confirmed::Unrouted { task: task_of(&came_back) },
-                None => Confirmed::Taken,
-            })),
-            Err(error) => Ok(Err(error)),
-        }
+        Ok(answer.map(Confirmed::from))
     }
 }
 
-/// A task says in its properties which one it is.
-fn task_of(came_back: &BasicReturnMessage) -> Option<Uuid> {
-    came_back.properties.correlation_id().as_ref()?.as_str().parse().ok()
+async fn publish_on(
+    channel: &Channel,
+    exchange: &str,
+    key: &str,
+    mandatory: bool,
+    body: &[u8],
+    properties: BasicProperties,
+) -> lapin::Result<PublisherConfirm> {
+    let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
+    let published = channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+    let late = || Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    timeout(CONFIRMING, published).await.unwrap_or_else(|_| late())
 }
 
 async fn channel_of(connection: &Connection, place: &Place) -> Result<Channel> {

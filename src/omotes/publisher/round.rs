@@ -7,12 +7,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use lapin::PublisherConfirm;
-use uuid::Uuid;
 
+use super::confirmed::{CameBack, Confirmed};
 use super::course::Course;
-use super::link::{CONFIRMING, Confirmed, Link};
+use super::link::{CONFIRMING, Link};
 use super::queues::workflow_of;
-use super::{Links, Places, too_large};
+use super::{Links, Places, late, too_large};
 use crate::amqp::broker;
 use crate::crash_point;
 use crate::omotes::celery;
@@ -45,6 +45,8 @@ pub(super) struct Round<'a> {
     /// Workflows whose tasks nobody can be given.
     unusable: BTreeSet<String>,
     on_the_way: Vec<OnTheWay>,
+    /// Results that no binding led to a queue.
+    unbound: Vec<Mark>,
     /// How a job's last letter left; `None`: it may have to be sent again before others of its job.
     ways: HashMap<JobId, Option<Way>>,
     /// Confirmed, or never to be sent.
@@ -61,23 +63,26 @@ struct OnTheWay {
     confirm: PublisherConfirm,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Mark {
     id: i64,
     job: JobId,
-    /// Its Celery id where it is a task.
-    task: Option<Uuid>,
-    has_to_arrive: bool,
+    /// How it would come back, where it has to arrive.
+    to: Option<CameBack>,
 }
 
 impl Mark {
     fn of(id: i64, letter: &Letter) -> Self {
-        let task = match &letter.content {
-            Content::Task { celery_id, .. } => Some(*celery_id),
+        let to = match &letter.content {
+            Content::Task { celery_id, .. } => Some(CameBack::Task(*celery_id)),
+            Content::Result(_) => Some(CameBack::To(key(letter, "result"))),
             _ => None,
         };
-        let has_to_arrive = task.is_some() || matches!(letter.content, Content::Result(_));
-        Self { id, job: letter.job, task, has_to_arrive }
+        Self { id, job: letter.job, to }
+    }
+
+    fn has_to_arrive(&self) -> bool {
+        self.to.is_some()
     }
 }
 
@@ -96,6 +101,7 @@ impl<'a> Round<'a> {
             course,
             unusable,
             on_the_way: Vec::new(),
+            unbound: Vec::new(),
             ways: HashMap::new(),
             sent: Vec::new(),
             refused: 0,
@@ -111,6 +117,16 @@ impl<'a> Round<'a> {
     }
 
     async fn send_all(&mut self, letters: &[(i64, Letter)]) -> Result<()> {
+        let (first, later) = late::part(letters);
+        self.send_these(&first).await?;
+        if !later.is_empty() {
+            tokio::time::sleep(late::MOMENT).await;
+            self.send_these(&later).await?;
+        }
+        Ok(())
+    }
+
+    async fn send_these(&mut self, letters: &[&(i64, Letter)]) -> Result<()> {
         for (id, letter) in letters {
             if let Err(problem) = self.send_one(*id, letter).await {
                 // What was confirmed meanwhile need not go twice.
@@ -118,7 +134,27 @@ impl<'a> Round<'a> {
                 return Err(problem);
             }
         }
-        self.confirm().await
+        self.confirm().await?;
+        self.send_past_exchange(letters).await
+    }
+
+    /// A client's queue outlives a restart of its broker, the exchange does not: until the client is back, nothing leads
+    /// from the one to the other. A queue that is gone as well is nobody's.
+    async fn send_past_exchange(&mut self, letters: &[&(i64, Letter)]) -> Result<()> {
+        let mut unbound: HashMap<i64, Mark> = self.unbound.drain(..).map(|mark| (mark.id, mark)).collect();
+        if unbound.is_empty() {
+            return Ok(());
+        }
+        let (mut marks, mut bodies) = (Vec::new(), Vec::new());
+        for (id, letter) in letters {
+            if let (Some(mark), Content::Result(body)) = (unbound.remove(id), &letter.content) {
+                marks.push(mark);
+                bodies.push((key(letter, "result"), body.as_slice()));
+            }
+        }
+        let confirmed = self.links.clients.past_exchange(&bodies).await?;
+        marks.into_iter().zip(confirmed).for_each(|(mark, confirmed)| self.settle(mark, &confirmed));
+        Ok(())
     }
 
     async fn send_one(&mut self, id: i64, letter: &Letter) -> Result<()> {
@@ -141,8 +177,9 @@ impl<'a> Round<'a> {
         if goes_alone {
             return self.send_alone(mark, letter).await;
         }
+        let has_to_arrive = mark.has_to_arrive();
         self.publish(mark, letter).await?;
-        self.ways.insert(letter.job, way.filter(|_| !mark.has_to_arrive));
+        self.ways.insert(letter.job, way.filter(|_| !has_to_arrive));
         Ok(())
     }
 
@@ -227,38 +264,38 @@ impl<'a> Round<'a> {
 
     /// A client may be gone, and nobody misses its letters; a task without a queue is lost.
     fn settle_all(&mut self, answers: Vec<(Mark, Result<Confirmed>)>) -> Result<()> {
-        let came_back = |(_, answer): &(Mark, Result<Confirmed>)| match answer {
-            Ok(Confirmed::Unrouted { task }) => *task,
-            _ => None,
-        };
-        let came_back: HashSet<Uuid> = answers.iter().filter_map(came_back).collect();
+        let confirmed = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+        let came_back: HashSet<CameBack> =
+            confirmed.filter_map(|confirmed| confirmed.came_back.clone()).collect();
         let mut ended = Ok(());
         for (mark, answer) in answers {
-            let is_lost = mark.task.is_some_and(|task| came_back.contains(&task));
+            let is_lost = mark.to.as_ref().is_some_and(|to| came_back.contains(to));
             let settled = match answer {
-                Ok(_) if is_lost => Err(self.queue_is_gone()),
-                answer => answer.map(|confirmed| self.settle(mark, confirmed)),
+                Ok(_) if is_lost => self.settle_lost(mark),
+                answer => answer.map(|confirmed| self.settle(mark, &confirmed)),
             };
             ended = ended.and(settled);
         }
         ended
     }
 
-    fn queue_is_gone(&self) -> Problem {
-        let place = &self.links.tasks.place;
-        Problem::unreachable(format!("the queue of a workflow is gone from {place}; it is declared again"))
+    fn settle_lost(&mut self, mark: Mark) -> Result<()> {
+        if let Some(CameBack::Task(_)) = mark.to {
+            let place = &self.links.tasks.place;
+            let said = format!("the queue of a workflow is gone from {place}; it is declared again");
+            return Err(Problem::unreachable(said));
+        }
+        self.unbound.push(mark);
+        Ok(())
     }
 
-    fn settle(&mut self, mark: Mark, confirmed: Confirmed) {
-        match confirmed {
-            Confirmed::Refused if mark.has_to_arrive => {
-                return self.course.hold(mark.job, "a broker refused a message: its queue may be full");
-            }
-            Confirmed::Refused if !std::mem::replace(&mut self.course.has_told_refusal, true) => {
-                tracing::warn!(job = %mark.job.0, "a broker refused news of a job, which is lost; from now on \
-                    nothing more is said about such ones");
-            }
-            _ => {}
+    fn settle(&mut self, mark: Mark, confirmed: &Confirmed) {
+        if confirmed.is_refused && mark.has_to_arrive() {
+            return self.course.hold(mark.job, "a broker refused a message: its queue may be full");
+        }
+        if confirmed.is_refused && !std::mem::replace(&mut self.course.has_told_refusal, true) {
+            tracing::warn!(job = %mark.job.0, "a broker refused news of a job, which is lost; from now on \
+                nothing more is said about such ones");
         }
         self.sent.push(mark.id);
     }
@@ -267,7 +304,7 @@ impl<'a> Round<'a> {
     fn settle_answer(&mut self, mark: Mark, answer: Result<Confirmed>) {
         let before = self.sent.len();
         match answer {
-            Ok(confirmed) => self.settle(mark, confirmed),
+            Ok(confirmed) => self.settle(mark, &confirmed),
             Err(problem) => self.course.hold(mark.job, self.untold.insert(problem.to_string())),
         }
         self.refused += self.sent.len() - before;

@@ -7,7 +7,8 @@
 use prost::Message;
 
 use super::Places;
-use super::link::{CONFIRMING, Confirmed, Link, plain};
+use super::confirmed::Confirmed;
+use super::link::{CONFIRMING, Link, plain};
 use crate::amqp::wire::job_result::ResultType as ResultOfJob;
 use crate::amqp::wire::{TaskResult, task_result::ResultType};
 use crate::omotes::answer;
@@ -24,7 +25,7 @@ pub(super) async fn answer(clients: &Link, places: Places<'_>, letter: &Letter) 
         Content::Result(body) => tell_client(clients, letter, body.len()).await,
         _ => {
             tracing::error!(job = %letter.job.0, "a message to a client is too large for the broker, and is lost");
-            Ok(Confirmed::Taken)
+            Ok(Confirmed::default())
         }
     }
 }
@@ -34,7 +35,7 @@ async fn tell_client(clients: &Link, letter: &Letter, bytes: usize) -> Result<Co
     tracing::error!(job = %letter.job.0, bytes, "a result is too large for the broker: its client is told so");
     let why = format!("The result of the job is too large for the message broker: it has {bytes} bytes.");
     let small = answer::result(letter.job, ResultOfJob::Error, &why);
-    let Content::Result(body) = &small.content else { return Ok(Confirmed::Taken) };
+    let Content::Result(body) = &small.content else { return Ok(Confirmed::default()) };
     let published = clients.to_key(&format!("jobs.{}.result", letter.job.0), body).await;
     let confirm = published.map_err(|error| clients.failed("publish a result", &error))?;
     let confirmed = clients.confirmed_or_error(confirm, CONFIRMING).await?;
@@ -43,7 +44,7 @@ async fn tell_client(clients: &Link, letter: &Letter, bytes: usize) -> Result<Co
 
 /// What a worker would report that failed at it, through the workers' own queue.
 pub(super) async fn fail_task(places: Places<'_>, letter: &Letter, why: String) -> Result<Confirmed> {
-    let Content::Task { celery_id, workflow, .. } = &letter.content else { return Ok(Confirmed::Taken) };
+    let Content::Task { celery_id, workflow, .. } = &letter.content else { return Ok(Confirmed::default()) };
     tracing::error!(job = %letter.job.0, "a task cannot be given to workers, and its job fails: {why}");
     let result = TaskResult {
         job_id: letter.job.0.to_string(),
@@ -64,10 +65,8 @@ async fn report(places: Places<'_>, result: &[u8]) -> Result<Confirmed> {
     let confirmed = link.confirmed(confirm).await;
     let place = link.place.clone();
     link.say_goodbye().await;
-    match confirmed? {
-        confirmed @ (Confirmed::Taken | Confirmed::Refused) => Ok(confirmed),
-        Confirmed::Unrouted { .. } => {
-            Err(Problem::unreachable(format!("there is no queue `{queue}` on {place}")))
-        }
+    match confirmed?.came_back {
+        None => Ok(Confirmed::default()),
+        Some(_) => Err(Problem::unreachable(format!("there is no queue `{queue}` on {place}"))),
     }
 }

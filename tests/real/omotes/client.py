@@ -1,4 +1,5 @@
-"""A client of the platform: HOST PORT USER PASSWORD VHOST. Takes orders as lines of JSON, and tells what it hears.
+"""A client of the platform: HOST PORT USER PASSWORD VHOST [SECONDS]. Takes orders as lines of JSON, and tells
+what it hears. SECONDS is how long it works at a status before it tells it, as one that writes it into a database.
 
 {"submit": {"workflow": …, "parameters": {…}, "count": 1, "reference": …, "timeout": seconds}}
 {"delete": "job id"}
@@ -46,6 +47,7 @@ def progressed(job, update):
 
 
 def changed(job, update):
+    time.sleep(works_at_a_status)
     tell(job=str(job.id), status=int(update.status))
 
 
@@ -72,6 +74,7 @@ def submit(client, order):
 
 
 host, port, user, password, vhost = sys.argv[1:6]
+works_at_a_status = float(sys.argv[6]) if len(sys.argv) > 6 else 0
 client = OmotesInterface(RabbitMQConfig(host, int(port), user, password, vhost), f"test-{uuid.uuid4()}")
 client.start()
 tell(workflows=[workflow.workflow_type_name for workflow in client.get_workflow_type_manager().get_all_workflows()])

@@ -37,8 +37,12 @@ pub struct Installation {
 
 impl Installation {
     pub async fn new() -> Self {
+        Self::with_clients_at(TestBroker::new().await).await
+    }
+
+    pub async fn with_clients_at(clients: TestBroker) -> Self {
         let database = TestDatabase::without_extension().await;
-        let (clients, workers) = (TestBroker::new().await, TestBroker::new().await);
+        let workers = TestBroker::new().await;
         Self { ground: Ground::influx(), database, clients, workers, more: Vec::new() }
     }
 
@@ -149,8 +153,14 @@ impl Installation {
     }
 
     pub fn client_starts(&self) -> Client {
+        self.client_that_works_at_a_status(0.0)
+    }
+
+    /// So many seconds at each, as one that writes it into a database.
+    pub fn client_that_works_at_a_status(&self, seconds: f64) -> Client {
         let mut command = Command::new(python());
         command.arg(file("client.py")).args(self.clients.parts()).arg(&self.clients.vhost);
+        command.arg(seconds.to_string());
         Client::start(command)
     }
 
@@ -287,6 +297,18 @@ impl Client {
 
     pub async fn status(&self, job: &str, status: i64) -> Value {
         self.hears(|told| told["job"] == job && told["status"] == status).await
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([format!("-{signal}"), pid]).status().expect("kill starts");
+        assert!(sent.success());
+    }
+
+    /// All that it was told of a job's fate, in the order in which it was done with it.
+    pub fn fate(&self, job: &str) -> Vec<Value> {
+        let is_fate = |told: &Value| told.get("status").is_some() || told.get("result").is_some();
+        self.told().into_iter().filter(|told| told["job"] == job && is_fate(told)).collect()
     }
 
     pub fn results(&self) -> usize {

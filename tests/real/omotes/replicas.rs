@@ -1,4 +1,4 @@
-//! More than one process, crowds, and processes that are killed.
+//! More than one process, crowds, processes that are killed, and a broker that is started again.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use serde_json::json;
 use super::installation::{
     CANCELLED, Client, Installation, STATUS_RUNNING, SUCCEEDED, dataset_of, parameters,
 };
+use crate::real::own_broker::OwnBroker;
 use crate::real::pooler::Pooler;
 use crate::real::support::eventually;
 
@@ -189,4 +190,27 @@ async fn behind_a_transaction_pooler_an_orchestrator_takes_nothing() {
     assert_eq!(place.clients.waiting("job_submissions").await, 1);
     serving.stop().await;
     assert_eq!(place.clients.waiting("job_submissions").await, 1);
+}
+
+/// We are back before its client, whose queue nothing leads to until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_comes_while_the_clients_broker_is_away_is_got() {
+    let broker = OwnBroker::start();
+    let place = Installation::with_clients_at(broker.host().await).await;
+    let serving = place.serve().await;
+    let _worker = place.worker("first", &["echo"]).await;
+    let mut client = place.client().await;
+    let job = client.submits("echo", parameters("", 1.0, 0)).await;
+    client.status(&job, STATUS_RUNNING).await;
+    broker.end("TERM");
+    let letters = "SELECT count(*) FROM timesweep_outbox WHERE kind = 'result'";
+    eventually("its result waits", async || place.database.number(letters).await == 1).await;
+    client.signal("STOP");
+    broker.start_again();
+    eventually("its result leaves", async || place.database.number(letters).await == 0).await;
+    client.signal("CONT");
+    let result = client.result(&job).await;
+    assert_eq!(result["result"], SUCCEEDED, "{result}");
+    place.no_job_is_left().await;
+    serving.stop().await;
 }

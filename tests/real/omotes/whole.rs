@@ -78,6 +78,22 @@ async fn a_worker_that_dies_at_a_job_fails_it_with_the_known_text() {
     serving.stop().await;
 }
 
+/// A service that keeps jobs in a database shows what it wrote last: for good the error with its text.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_works_at_a_status_has_the_error_of_its_job_last() {
+    let place = Installation::new().await;
+    let serving = place.serve().await;
+    let _worker = place.worker("first", &["echo"]).await;
+    let mut client = place.client_that_works_at_a_status(0.1);
+    client.hears(|told| told.get("workflows").is_some()).await;
+    let job = client.submits("echo", parameters("die", 0.5, 0)).await;
+    client.result(&job).await;
+    client.status(&job, STATUS_CANCELLED).await;
+    let fate = client.fate(&job);
+    assert_eq!(fate.last().expect("its end")["result"], ERROR, "{fate:#?}");
+    serving.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_hard_has_its_task_begun_by_another_which_is_once_too_often() {
     let place = Installation::new().await;
@@ -109,6 +125,7 @@ async fn a_job_that_is_deleted_while_it_runs_is_cancelled_and_its_task_ends() {
     eventually("it is at work", async || place.at_work().len() == 1).await;
     client.order(&serde_json::json!({"delete": waiting}));
     client.order(&serde_json::json!({"delete": running}));
+    let mut quickest = f64::MAX;
     for job in [&running, &waiting] {
         let deleting = client.hears(|told| told["job"] == *job && told.get("deleting").is_some()).await;
         let status = client.status(job, STATUS_CANCELLED).await;
@@ -116,7 +133,10 @@ async fn a_job_that_is_deleted_while_it_runs_is_cancelled_and_its_task_ends() {
         assert_eq!((result["result"].as_i64(), result["logs"].as_str()), (Some(CANCELLED), Some("")));
         println!("cancelled after {:.3} s", between(&deleting, &status));
         assert!(between(&deleting, &result) < 3.0, "{deleting} {result}");
+        quickest = quickest.min(between(&deleting, &result));
     }
+    // Of two one may have met a machine that was busy.
+    assert!(quickest < 1.0, "{quickest} s");
     eventually("its task ends", async || place.at_work().is_empty()).await;
     place.no_job_is_left().await;
     let next = client.submits("echo", parameters("", 0.0, 0)).await;
