@@ -153,7 +153,7 @@ impl<'a> Round<'a> {
             }
         }
         let confirmed = self.links.clients.past_exchange(&bodies).await?;
-        marks.into_iter().zip(confirmed).for_each(|(mark, confirmed)| self.settle(mark, &confirmed));
+        marks.into_iter().zip(confirmed).for_each(|(mark, confirmed)| self.settle(&mark, &confirmed));
         Ok(())
     }
 
@@ -195,7 +195,7 @@ impl<'a> Round<'a> {
         let why = "The queue of the workflow cannot be used: on the message broker it is declared in another \
                    way, or access to it is refused.";
         let answer = too_large::fail_task(self.places, letter, why.to_owned()).await;
-        self.settle_answer(mark, answer);
+        self.settle_answer(&mark, answer);
         Ok(())
     }
 
@@ -220,7 +220,7 @@ impl<'a> Round<'a> {
             Err(error) if broker::is_precondition(&error) => {
                 self.link_mut(way).reopen().await?;
                 let answer = too_large::answer(&self.links.clients, self.places, letter).await;
-                self.settle_answer(mark, answer);
+                self.settle_answer(&mark, answer);
             }
             Err(error) if broker::is_refused(&error) => {
                 let why = format!("the broker {} does not let us publish: {error}", link.place);
@@ -272,7 +272,7 @@ impl<'a> Round<'a> {
             let is_lost = mark.to.as_ref().is_some_and(|to| came_back.contains(to));
             let settled = match answer {
                 Ok(_) if is_lost => self.settle_lost(mark),
-                answer => answer.map(|confirmed| self.settle(mark, &confirmed)),
+                answer => answer.map(|confirmed| self.settle(&mark, &confirmed)),
             };
             ended = ended.and(settled);
         }
@@ -289,7 +289,7 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    fn settle(&mut self, mark: Mark, confirmed: &Confirmed) {
+    fn settle(&mut self, mark: &Mark, confirmed: &Confirmed) {
         if confirmed.is_refused && mark.has_to_arrive() {
             return self.course.hold(mark.job, "a broker refused a message: its queue may be full");
         }
@@ -301,7 +301,7 @@ impl<'a> Round<'a> {
     }
 
     /// Something else went in its place, or could not: it goes over a connection that others do not need.
-    fn settle_answer(&mut self, mark: Mark, answer: Result<Confirmed>) {
+    fn settle_answer(&mut self, mark: &Mark, answer: Result<Confirmed>) {
         let before = self.sent.len();
         match answer {
             Ok(confirmed) => self.settle(mark, &confirmed),
