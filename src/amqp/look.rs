@@ -109,12 +109,14 @@ impl Looked {
     pub fn tell_dead_letters(&mut self, queue: &str) {
         for look in &self.brokers {
             let waiting = look.queue(queue).map_or(0, |look| look.waiting);
-            if waiting > 0 {
-                self.advice.push(format!(
-                    "messages that nobody could read lie in `{queue}` on {} ({waiting}): the header \
-                     `x-timesweep-reason` says why",
-                    look.place
-                ));
+            let told = format!(
+                "messages that nobody could read lie in `{queue}` on {} ({waiting}): the header \
+                 `x-timesweep-reason` says why",
+                look.place
+            );
+            // Both sides may be one virtual host.
+            if waiting > 0 && !self.advice.contains(&told) {
+                self.advice.push(told);
             }
         }
     }

@@ -48,9 +48,9 @@ pub struct BrokerSettings {
 impl BrokerSettings {
     /// One connection would do for both.
     pub fn is_the_same_as(&self, other: &Self) -> bool {
-        let secret = |secret: &SecretString| secret.expose_secret().to_owned();
-        secret(&self.url) == secret(&other.url)
-            && self.password.as_ref().map(secret) == other.password.as_ref().map(secret)
+        let password = self.password.as_ref().map(ExposeSecret::expose_secret);
+        self.url.expose_secret() == other.url.expose_secret()
+            && password == other.password.as_ref().map(ExposeSecret::expose_secret)
             && self.ca_file == other.ca_file
     }
 }

@@ -248,6 +248,17 @@ async fn a_check_beside_an_orchestrator_looks_at_its_brokers() {
     let found = place.ran(&["check", "--output", "json"]).with_code(0).json();
     assert_eq!(queue(&found, "clients", "job_deletions")["is_there"], false);
     assert_eq!(queue(&found, "workers", "omotes_task_result_events")["is_there"], false);
+    // Beside a service that has the queues for itself.
+    let place = Place::on_influx().await;
+    let serving = place.serve().await;
+    let found = place.ran(&["check", "--output", "json"]).with_code(0).json();
+    let advice = found["advice"].to_string();
+    assert!(
+        advice.contains("somebody takes from `job_deletions` on") && advice.contains("`timesweep serve`"),
+        "{advice}"
+    );
+    serving.stop().await;
+    let place = Place::on_influx().await;
     declare(&place.clients, "job_deletions", "x-max-length", AMQPValue::LongInt(5)).await;
     let said = troubles(&place.ran(&["check", "--output", "json"]).with_code(4).json());
     assert!(said.len() == 1 && said[0].contains("declared in another way"), "{said:?}");
