@@ -19,6 +19,7 @@ mod many;
 mod narrow;
 pub mod omotes;
 mod others;
+mod silent;
 
 use super::support::TestDatabase;
 use world::Place;

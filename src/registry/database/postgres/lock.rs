@@ -44,7 +44,8 @@ pub(super) async fn take(place: &Postgres, run: &str) -> Result<AdvisoryLock> {
         )
         .hint("connect to the server directly, or through the pooler in session mode"));
     }
-    let row = session.fetch_one(sqlx::raw_sql(TAKE)).await.map_err(failed)?;
+    let taken = tokio::time::timeout(VERIFY_LIMIT, session.fetch_one(sqlx::raw_sql(TAKE))).await;
+    let row = taken.map_err(|_| no_answer(place))?.map_err(failed)?;
     if row.try_get(0).map_err(failed)? {
         let backend = row.try_get(1).map_err(failed)?;
         return Ok(AdvisoryLock { session, backend, lost: None });
@@ -52,8 +53,15 @@ pub(super) async fn take(place: &Postgres, run: &str) -> Result<AdvisoryLock> {
     Err(held_by_another(&mut session).await)
 }
 
+fn no_answer(place: &Postgres) -> Problem {
+    let doing = format!("take the runner's lock on the registry {}", place.address());
+    Problem::unreachable(format!("cannot {doing}: no answer within {} s", VERIFY_LIMIT.as_secs()))
+        .hint("check host, port and firewall; nothing was done")
+}
+
 async fn held_by_another(session: &mut PgConnection) -> Problem {
-    let holder = session.fetch_optional(sqlx::raw_sql(HOLDER)).await.ok().flatten();
+    let holder = tokio::time::timeout(VERIFY_LIMIT, session.fetch_optional(sqlx::raw_sql(HOLDER))).await;
+    let holder = holder.ok().and_then(sqlx::Result::ok).flatten();
     let holder = holder.and_then(|row| row.try_get::<String, _>(0).ok());
     let who = holder.unwrap_or_else(|| "another runner".into());
     Problem::busy(format!("{who} is at work on this registry")).hint("try again when it has ended")
