@@ -4,5 +4,6 @@ mod installation;
 mod letters;
 mod lines;
 mod replicas;
+mod unheard;
 mod whole;
 mod workflows;
