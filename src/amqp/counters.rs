@@ -101,6 +101,7 @@ impl LineCounters {
 
     pub(crate) fn begun(&self) {
         self.listens.store(true, Ordering::Relaxed);
+        *self.heard() = Heard::default();
         self.standing_by(false);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(counters.has_heard_all_for(), None);
         counters.seen_empty();
         assert_eq!(counters.has_heard_all_for(), Some(second), "what is done at once interrupts nothing");
-        for wrong in [LineCounters::fell_behind, LineCounters::ended] {
+        for wrong in [LineCounters::fell_behind, LineCounters::ended, LineCounters::begun] {
             wrong(&counters);
             assert_eq!(counters.has_heard_all_for(), None);
             counters.seen_empty();

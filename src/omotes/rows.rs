@@ -36,10 +36,13 @@ const LOCKED: &str = concat!(
     jobs!("1"),
     " ORDER BY job_id FOR UPDATE"
 );
-const STARTS: &str =
-    concat!("SELECT job_id::text, count(*) FROM job_starts WHERE job_id = ", jobs!("1"), " GROUP BY job_id");
-const COUNTED: &str =
-    concat!("SELECT job::text, message::text FROM timesweep_start WHERE job = ", jobs!("1"));
+/// How often each began, and the messages that said so.
+const STARTS: &str = concat!(
+    "SELECT job_id::text, count(*), NULL FROM job_starts WHERE job_id = ",
+    jobs!("1"),
+    " GROUP BY job_id UNION ALL SELECT job::text, 0, message::text FROM timesweep_start WHERE job = ",
+    jobs!("1")
+);
 const OVER: &str = concat!("SELECT job::text FROM timesweep_job_over WHERE job = ", jobs!("1"));
 
 const REGISTER: &str = "INSERT INTO job (job_id, celery_id, workflow_type, status, registered_at, timeout_after_ms, job_reference) \
@@ -109,12 +112,15 @@ pub(super) async fn load(
 
 async fn load_runs(connection: &mut PgConnection, ids: &[String], desk: &mut Desk) -> sqlx::Result<()> {
     for row in sqlx::query(STARTS).bind(ids).fetch_all(&mut *connection).await? {
-        let starts = row.try_get(1)?;
-        desk.jobs.entry(id(&row)?).and_modify(|job| job.starts = starts);
+        let (starts, message): (i64, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
+        let message = message.map(uuid).transpose()?;
+        desk.jobs.entry(id(&row)?).and_modify(|job| {
+            job.starts += starts;
+            job.counted.extend(message);
+        });
     }
-    for row in sqlx::query(COUNTED).bind(ids).fetch_all(&mut *connection).await? {
-        let message = uuid(row.try_get(1)?)?;
-        desk.jobs.entry(id(&row)?).and_modify(|job| _ = job.counted.insert(message));
+    if desk.jobs.len() == ids.len() {
+        return Ok(());
     }
     let over = sqlx::query(ENDED_BY_TIME).bind(ids).fetch_all(connection).await?;
     desk.ended_by_time = over.iter().map(id).collect::<sqlx::Result<_>>()?;
