@@ -54,10 +54,17 @@ pub struct Rules {
     pub delivery_limit: i64,
     /// After so long without a word a job's row is stale.
     pub retention: Duration,
-    /// Nothing is timed out before the workers were listened to for so long without a break.
+    /// Nothing is timed out before everything of the workers was heard at once for so long, and so long after its time.
     pub start_buffer: Duration,
     /// How often time-outs are looked for.
     pub rerun: Duration,
+}
+
+impl Rules {
+    /// How long after its time a job still runs: its result may be in the hands of another replica.
+    fn patience_ms(&self) -> i64 {
+        i64::try_from(self.start_buffer.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The life cycle of jobs, for any number of replicas on one database.
@@ -81,10 +88,19 @@ impl Orchestrator {
 
     /// Commits what the messages say, in their order.
     async fn carry_out(&self, need: Need, messages: &[Message]) -> Result<Vec<Met>> {
+        self.carry_out_while(&|| true, need, messages).await
+    }
+
+    async fn carry_out_while(
+        &self,
+        still: &(dyn Fn() -> bool + Sync),
+        need: Need,
+        messages: &[Message],
+    ) -> Result<Vec<Met>> {
         if messages.is_empty() {
             return Ok(Vec::new());
         }
-        let mut batch = Batch { messages, need, rules: &self.rules, found: Found::default() };
+        let mut batch = Batch { messages, need, rules: &self.rules, still, found: Found::default() };
         // What always comes with an event goes to the registry at once.
         let alone = match messages[0] {
             Message::Submission(_) | Message::Progress(_) => self.alone.try_to(&mut batch).await?,

@@ -1,10 +1,13 @@
 //! What the lines of the broker have done, for metrics and for the page of health.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// A queue that was seen empty so long ago may hold messages.
+const SEEN_LATELY: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -22,9 +25,18 @@ pub struct LineCounters {
     dead_letters: AtomicU64,
     interruptions: AtomicU64,
     listens: AtomicBool,
-    listens_since: Mutex<Option<Instant>>,
+    heard: Mutex<Heard>,
     stands_by: AtomicBool,
     trouble: Mutex<Option<String>>,
+}
+
+/// What may still wait unheard.
+#[derive(Debug, Default, Clone, Copy)]
+struct Heard {
+    /// The queue was seen empty for the first time since anything went wrong.
+    since: Option<Instant>,
+    /// And for the last time, with nothing in hand since.
+    last: Option<Instant>,
 }
 
 impl LineCounters {
@@ -50,17 +62,31 @@ impl LineCounters {
         self.listens.load(Ordering::Relaxed)
     }
 
-    /// For how long messages have come in without a break; `None` while none do.
-    pub fn has_listened_for(&self) -> Option<Duration> {
-        self.since().map(|since| since.elapsed())
+    /// For how long everything that came was taken at once; `None` while anything is in hand, or may wait.
+    pub fn has_heard_all_for(&self) -> Option<Duration> {
+        let Heard { since, last } = *self.heard();
+        last.filter(|last| last.elapsed() < SEEN_LATELY)?;
+        since.map(|since| since.elapsed())
     }
 
-    fn since(&self) -> Option<Instant> {
-        *self.listens_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_since(&self, since: Option<Instant>) {
-        *self.listens_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    /// Nothing is in hand, and the broker says that nothing waits.
+    pub(super) fn seen_empty(&self) {
+        let now = Instant::now();
+        let mut heard = self.heard();
+        *heard = Heard { since: heard.since.or(Some(now)), last: Some(now) };
+    }
+
+    pub(super) fn in_hand(&self) {
+        self.heard().last = None;
+    }
+
+    /// What was in hand took long, or there was more of it than one batch holds.
+    pub(super) fn fell_behind(&self) {
+        *self.heard() = Heard::default();
     }
 
     /// Whether another replica has the queue at this moment.
@@ -75,14 +101,14 @@ impl LineCounters {
 
     pub(crate) fn begun(&self) {
         self.listens.store(true, Ordering::Relaxed);
-        self.set_since(Some(Instant::now()));
+        *self.heard() = Heard::default();
         self.standing_by(false);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(crate) fn ended(&self) {
         self.listens.store(false, Ordering::Relaxed);
-        self.set_since(None);
+        *self.heard() = Heard::default();
     }
 
     pub(super) fn standing_by(&self, stands_by: bool) {
@@ -103,5 +129,33 @@ impl LineCounters {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.recorded.fetch_add(recorded as u64, Ordering::Relaxed);
         self.dead_letters.fetch_add(dead_letters as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_is_heard_since_the_queue_was_seen_empty_and_nothing_went_wrong() {
+        let (counters, second) = (LineCounters::default(), Duration::from_secs(1));
+        counters.begun();
+        assert_eq!(counters.has_heard_all_for(), None, "what was there before us");
+        counters.seen_empty();
+        tokio::time::advance(second).await;
+        assert_eq!(counters.has_heard_all_for(), Some(second));
+        counters.in_hand();
+        assert_eq!(counters.has_heard_all_for(), None);
+        counters.seen_empty();
+        assert_eq!(counters.has_heard_all_for(), Some(second), "what is done at once interrupts nothing");
+        for wrong in [LineCounters::fell_behind, LineCounters::ended, LineCounters::begun] {
+            wrong(&counters);
+            assert_eq!(counters.has_heard_all_for(), None);
+            counters.seen_empty();
+            assert_eq!(counters.has_heard_all_for(), Some(Duration::ZERO));
+            tokio::time::advance(second).await;
+        }
+        tokio::time::advance(SEEN_LATELY).await;
+        assert_eq!(counters.has_heard_all_for(), None, "the broker says nothing any more");
     }
 }

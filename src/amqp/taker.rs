@@ -7,6 +7,15 @@ use async_trait::async_trait;
 
 use crate::problem::Result;
 
+/// What the broker says of a message beside its bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Delivered {
+    /// It was given to somebody before.
+    pub again: bool,
+    /// What its sender calls it.
+    pub id: Option<String>,
+}
+
 #[async_trait]
 pub trait Taker: Send + Sync {
     /// How many messages one call takes at most.
@@ -21,8 +30,12 @@ pub trait Taker: Send + Sync {
     /// be read (without a word of the message), after which it goes to the dead letters.
     async fn take(&self, bodies: &[&[u8]]) -> Result<Vec<Option<&'static str>>>;
 
-    /// The same where the broker says of each whether it was delivered before.
-    async fn take_delivered(&self, bodies: &[&[u8]], _again: &[bool]) -> Result<Vec<Option<&'static str>>> {
+    /// The same where it matters how each of them came.
+    async fn take_delivered(
+        &self,
+        bodies: &[&[u8]],
+        _delivered: &[Delivered],
+    ) -> Result<Vec<Option<&'static str>>> {
         self.take(bodies).await
     }
 }

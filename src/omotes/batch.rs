@@ -31,6 +31,8 @@ pub(super) struct Batch<'a> {
     pub messages: &'a [Message],
     pub need: Need,
     pub rules: &'a Rules,
+    /// Asked behind all locks: nothing is done where it no longer holds.
+    pub still: &'a (dyn Fn() -> bool + Sync),
     pub found: Found,
 }
 
@@ -47,8 +49,10 @@ pub(super) struct Found {
 impl Beside for Batch<'_> {
     async fn work(&mut self, connection: &mut PgConnection) -> sqlx::Result<Vec<Event>> {
         let jobs: BTreeSet<JobId> = self.messages.iter().map(Message::job).collect();
-        let stale_after = i64::try_from(self.rules.retention.as_secs()).unwrap_or(i64::MAX);
-        let mut desk = rows::load(connection, &jobs, self.need, stale_after).await?;
+        let mut desk = rows::load(connection, &jobs, self.need, self.rules).await?;
+        if !(self.still)() {
+            return Ok(Vec::new());
+        }
         self.found.rows = desk.jobs.keys().copied().collect();
         for message in self.messages {
             message.decide(&mut desk, self.rules);

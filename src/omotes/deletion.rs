@@ -25,18 +25,25 @@ impl Deletion {
     }
 
     pub(super) fn decide(self, desk: &mut Desk) {
-        desk.happened(Event::Deleted(self.job));
-        if let Some(row) = desk.end(self.job) {
-            desk.revoke(self.job, row.celery_id);
-            desk.send(answer::status(self.job, JobStatus::Cancelled));
-            desk.send(answer::result(self.job, ResultType::Cancelled, ""));
-        }
+        desk.follows.deleted.insert(self.job);
+        delete(self.job, desk);
     }
 }
 
+fn delete(job: JobId, desk: &mut Desk) {
+    desk.happened(Event::Deleted(job));
+    if let Some(row) = desk.end(job) {
+        desk.revoke(job, row.celery_id);
+        desk.send(answer::status(job, JobStatus::Cancelled));
+        desk.send(answer::result(job, ResultType::Cancelled, ""));
+    }
+}
+
+/// Nobody asked for it: should the job have succeeded in time after all, that goes before.
 pub(super) fn time_out(job: JobId, desk: &mut Desk) {
     if desk.jobs.get(&job).is_some_and(|row| row.overdue) {
-        Deletion { job }.decide(desk);
+        desk.follows.ended_by_time.insert(job);
+        delete(job, desk);
     }
 }
 

@@ -13,21 +13,24 @@ use crate::retention::ownership::JobId;
 use crate::retention::ownership::event::Event;
 
 /// A row of `job`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Job {
     /// `None`: its task has not been given an id.
     pub celery_id: Option<Uuid>,
     pub status: Status,
     /// How often its task began.
     pub starts: i64,
+    /// The messages that said so, where they can be told apart.
+    pub counted: BTreeSet<Uuid>,
     /// Running for longer than it may.
     pub overdue: bool,
     /// Nothing was heard of it for so long that its row goes.
     pub stale: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Status {
+    #[default]
     Registered,
     Submitted,
     Running,
@@ -49,6 +52,8 @@ pub(super) struct Desk {
     pub over: BTreeSet<JobId>,
     /// Deleted, as the registry has it.
     pub deleted: BTreeSet<JobId>,
+    /// Ended by time itself, and by nobody since.
+    pub ended_by_time: BTreeSet<JobId>,
     pub follows: Follows,
 }
 
@@ -60,11 +65,17 @@ pub(super) struct Follows {
     pub changed: BTreeSet<JobId>,
     /// One for each time that a task began.
     pub started: Vec<JobId>,
+    /// The messages that said so.
+    pub counted: Vec<(JobId, Uuid)>,
     pub removed: BTreeSet<JobId>,
     /// Over, and they never had a row.
     pub turned_away: BTreeSet<JobId>,
     /// Over, with the end of their rows.
     pub ended: BTreeSet<JobId>,
+    /// Of these, whoever ended because time was up.
+    pub ended_by_time: BTreeSet<JobId>,
+    /// Somebody wants them deleted.
+    pub deleted: BTreeSet<JobId>,
     pub letters: Vec<Letter>,
     pub events: Vec<Event>,
 }
@@ -77,7 +88,7 @@ impl Desk {
 
     pub(super) fn register(&mut self, job: JobId, new: NewJob) {
         let celery_id = Some(new.celery_id);
-        let row = Job { celery_id, status: Status::Registered, starts: 0, overdue: false, stale: false };
+        let row = Job { celery_id, ..Job::default() };
         self.jobs.insert(job, row);
         self.follows.registered.insert(job, new);
     }

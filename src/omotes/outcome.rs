@@ -1,8 +1,8 @@
 //! A worker says how a task ended.
 //!
 //! Invariants: the registration of a success, the end of its job's row and the letter to its client are one
-//! transaction; a success is registered also where the row is gone; and a run that does not count
-//! changes nothing.
+//! transaction; a success is registered also where the row is gone, and counts also where time itself had ended
+//! the job; and a run that does not count changes nothing.
 
 use prost::Message;
 use uuid::Uuid;
@@ -47,6 +47,9 @@ impl Outcome {
             desk.happened(Event::JobIsLive(self.job));
             desk.happened(self.event.clone());
         } else if !is_known && self.result_type == ResultType::Succeeded {
+            if desk.ended_by_time.contains(&self.job) {
+                desk.happened(Event::CancelTombstone(self.job));
+            }
             // What it wrote is owned, whoever was told. A failure of who knows which run ends nothing.
             desk.happened(self.event.clone());
         }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::desk::{Desk, Status};
 use super::{answer, reading};
+use crate::amqp::taker::Delivered;
 use crate::amqp::wire::TaskProgressUpdate;
 use crate::amqp::wire::job_result::ResultType;
 use crate::amqp::wire::job_status_update::JobStatus;
@@ -25,9 +26,11 @@ pub(super) struct Progress {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// `again`: the broker delivered this message before.
     Began {
+        /// The broker delivered this message before.
         again: bool,
+        /// What tells it from any other that says the same.
+        message: Option<Uuid>,
     },
     Fraction {
         done: f64,
@@ -36,18 +39,21 @@ enum Step {
 }
 
 impl Progress {
-    pub(super) fn read(body: &[u8], again: bool) -> Result<Self, &'static str> {
+    pub(super) fn read(body: &[u8], delivered: &Delivered) -> Result<Self, &'static str> {
         let update = TaskProgressUpdate::decode(body).map_err(|_| "this is no TaskProgressUpdate message")?;
+        let (job, celery_id) = (reading::job(&update.job_id)?, Uuid::parse_str(&update.celery_task_id).ok());
         let step = match update.progress_type {
             Some(ProgressType::Status(status)) if status == i32::from(ProgressStatus::Start) => {
-                Step::Began { again }
+                // One that is called like its job or its run says nothing of its own.
+                let message = delivered.id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
+                let message = message.filter(|id| *id != job.0 && Some(*id) != celery_id);
+                Step::Began { again: delivered.again, message }
             }
             Some(ProgressType::Status(_)) => return Err("its status is not known"),
             Some(ProgressType::Progress(done)) => Step::Fraction { done, message: update.message },
             None => return Err("it says neither that a task began nor how far it is"),
         };
-        let celery_id = Uuid::parse_str(&update.celery_task_id).ok();
-        Ok(Self { job: reading::job(&update.job_id)?, celery_id, step })
+        Ok(Self { job, celery_id, step })
     }
 
     pub(super) fn decide(&self, desk: &mut Desk, delivery_limit: i64) {
@@ -58,18 +64,22 @@ impl Progress {
         match &self.step {
             Step::Fraction { done, message } => desk.send(answer::progress(self.job, *done, message)),
             // A worker that dies makes the broker deliver its task again, not this message.
-            Step::Began { again: true } if row.status == Status::Running => {}
+            Step::Began { again: true, .. } if row.status == Status::Running => {}
+            // Whoever was given it once more may have been faster than who had it first.
+            Step::Began { message: Some(message), .. } if row.counted.contains(message) => {}
             Step::Began { .. } if row.starts >= delivery_limit => self.give_up(desk),
-            Step::Began { .. } => self.begin(desk),
+            Step::Began { message, .. } => self.begin(*message, desk),
         }
     }
 
-    fn begin(&self, desk: &mut Desk) {
+    fn begin(&self, message: Option<Uuid>, desk: &mut Desk) {
         desk.change(self.job, |row| {
             row.status = Status::Running;
             row.starts += 1;
+            row.counted.extend(message);
         });
         desk.follows.started.push(self.job);
+        desk.follows.counted.extend(message.map(|message| (self.job, message)));
         desk.send(answer::status(self.job, JobStatus::Running));
     }
 

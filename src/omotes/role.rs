@@ -87,6 +87,10 @@ impl Role {
 
     pub async fn take(&self, cancel: &CancellationToken) -> Result<()> {
         refuse_certain_pooler(&self.registry).await?;
+        // What came before may have ended without a word.
+        for (_, part) in self.counters.parts() {
+            part.ended();
+        }
         // One part that can never work ends the others, after what they have in hand.
         let all = cancel.child_token();
         let letters = async {
@@ -97,9 +101,9 @@ impl Role {
             all.cancel();
             ended
         };
-        // Where one of the two queues of the workers is not listened to, nobody knows what waits there.
+        // What waits in one of the two queues of the workers may be the result of any job.
         let workers = [&self.counters.progress, &self.counters.results];
-        let heard = || Some(workers[0].has_listened_for()?.min(workers[1].has_listened_for()?));
+        let heard = || Some(workers[0].has_heard_all_for()?.min(workers[1].has_heard_all_for()?));
         let tidy = self.orchestrator.tidy_for_ever(&heard, &all);
         let (listened, sent, ()) = tokio::join!(self.listen(&all), letters, tidy);
         listened.and(sent)

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgConnection, PgRow};
+use uuid::Uuid;
 
+use super::Rules;
 use super::desk::{Desk, Follows, Job, Status};
 use super::outbox;
 use super::outbox::uuid;
@@ -28,14 +30,19 @@ macro_rules! jobs {
 const LOCKED: &str = concat!(
     "SELECT job_id::text, celery_id, status::text, \
        coalesce(status = 'RUNNING' \
-         AND running_at + timeout_after_ms * interval '1 millisecond' < clock_timestamp(), false), \
+         AND running_at + (timeout_after_ms + $3::bigint) * interval '1 millisecond' < clock_timestamp(), false), \
        coalesce(running_at, submitted_at, registered_at) < clock_timestamp() - $2::bigint * interval '1 second' \
      FROM job WHERE job_id = ",
     jobs!("1"),
     " ORDER BY job_id FOR UPDATE"
 );
-const STARTS: &str =
-    concat!("SELECT job_id::text, count(*) FROM job_starts WHERE job_id = ", jobs!("1"), " GROUP BY job_id");
+/// How often each began, and the messages that said so.
+const STARTS: &str = concat!(
+    "SELECT job_id::text, count(*), NULL FROM job_starts WHERE job_id = ",
+    jobs!("1"),
+    " GROUP BY job_id UNION ALL SELECT job::text, 0, message::text FROM timesweep_start WHERE job = ",
+    jobs!("1")
+);
 const OVER: &str = concat!("SELECT job::text FROM timesweep_job_over WHERE job = ", jobs!("1"));
 
 const REGISTER: &str = "INSERT INTO job (job_id, celery_id, workflow_type, status, registered_at, timeout_after_ms, job_reference) \
@@ -54,6 +61,14 @@ const REMOVE: &str = concat!("DELETE FROM job WHERE job_id = ", jobs!("1"));
 const REMOVE_TASKS: &str = concat!("DELETE FROM timesweep_outbox WHERE kind = 'task' AND job = ", jobs!("1"));
 const END: &str =
     "INSERT INTO timesweep_job_over (job) SELECT unnest($1::text[])::uuid ON CONFLICT DO NOTHING";
+const ENDED_BY_TIME: &str =
+    concat!("SELECT job::text FROM timesweep_job_over WHERE by_time AND job = ", jobs!("1"));
+const END_BY_TIME: &str = concat!("UPDATE timesweep_job_over SET by_time = true WHERE job = ", jobs!("1"));
+const DELETE: &str =
+    concat!("UPDATE timesweep_job_over SET by_time = false WHERE by_time AND job = ", jobs!("1"));
+const COUNT: &str = "INSERT INTO timesweep_start (job, message) \
+     SELECT * FROM unnest($1::text[]::uuid[], $2::text[]::uuid[]) ON CONFLICT DO NOTHING";
+const REMOVE_COUNTED: &str = concat!("DELETE FROM timesweep_start WHERE job = ", jobs!("1"));
 /// Of two replicas that turn one job away at once, the second starts again and finds it over.
 const TURN_AWAY: &str = "INSERT INTO timesweep_job_over (job) SELECT unnest($1::text[])::uuid";
 
@@ -66,12 +81,11 @@ pub(super) enum Need {
     Runs,
 }
 
-/// `stale_after`: in seconds.
 pub(super) async fn load(
     connection: &mut PgConnection,
     jobs: &BTreeSet<JobId>,
     need: Need,
-    stale_after: i64,
+    rules: &Rules,
 ) -> sqlx::Result<Desk> {
     match need {
         Need::Submissions => _ = sqlx::query(BESIDE_SUBMISSIONS).execute(&mut *connection).await?,
@@ -79,15 +93,14 @@ pub(super) async fn load(
         Need::Runs => {}
     }
     let ids = texts(jobs);
-    let rows = sqlx::query(LOCKED).bind(&ids).bind(stale_after).fetch_all(&mut *connection).await?;
+    let stale_after = i64::try_from(rules.retention.as_secs()).unwrap_or(i64::MAX);
+    let locked = sqlx::query(LOCKED).bind(&ids).bind(stale_after).bind(rules.patience_ms());
+    let rows = locked.fetch_all(&mut *connection).await?;
     let jobs_found = rows.iter().map(job).collect::<sqlx::Result<BTreeMap<JobId, Job>>>()?;
     let mut desk = Desk { jobs: jobs_found, ..Desk::default() };
     // In statements of their own: what was committed while the rows were waited for has to be seen.
     if need == Need::Runs {
-        for row in sqlx::query(STARTS).bind(&ids).fetch_all(&mut *connection).await? {
-            let starts = row.try_get(1)?;
-            desk.jobs.entry(id(&row)?).and_modify(|job| job.starts = starts);
-        }
+        load_runs(connection, &ids, &mut desk).await?;
     }
     if need == Need::Submissions {
         let over = sqlx::query(OVER).bind(&ids).fetch_all(&mut *connection).await?;
@@ -97,15 +110,35 @@ pub(super) async fn load(
     Ok(desk)
 }
 
+async fn load_runs(connection: &mut PgConnection, ids: &[String], desk: &mut Desk) -> sqlx::Result<()> {
+    for row in sqlx::query(STARTS).bind(ids).fetch_all(&mut *connection).await? {
+        let (starts, message): (i64, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
+        let message = message.map(uuid).transpose()?;
+        desk.jobs.entry(id(&row)?).and_modify(|job| {
+            job.starts += starts;
+            job.counted.extend(message);
+        });
+    }
+    if desk.jobs.len() == ids.len() {
+        return Ok(());
+    }
+    let over = sqlx::query(ENDED_BY_TIME).bind(ids).fetch_all(connection).await?;
+    desk.ended_by_time = over.iter().map(id).collect::<sqlx::Result<_>>()?;
+    Ok(())
+}
+
 pub(super) async fn write(connection: &mut PgConnection, desk: &Desk) -> sqlx::Result<()> {
     let follows = &desk.follows;
     register(connection, follows).await?;
     change(connection, desk).await?;
     on_jobs(connection, START, &follows.started).await?;
-    for statement in [REMOVE_TASKS, REMOVE_STARTS, REMOVE] {
+    count(connection, &follows.counted).await?;
+    for statement in [REMOVE_TASKS, REMOVE_COUNTED, REMOVE_STARTS, REMOVE] {
         on_jobs(connection, statement, &follows.removed).await?;
     }
     on_jobs(connection, END, &follows.ended).await?;
+    on_jobs(connection, END_BY_TIME, &follows.ended_by_time).await?;
+    on_jobs(connection, DELETE, &follows.deleted).await?;
     on_jobs(connection, TURN_AWAY, &follows.turned_away).await?;
     outbox::write(connection, &follows.letters).await
 }
@@ -143,6 +176,18 @@ async fn change(connection: &mut PgConnection, desk: &Desk) -> sqlx::Result<()> 
         .map(|_| ())
 }
 
+async fn count(connection: &mut PgConnection, counted: &[(JobId, Uuid)]) -> sqlx::Result<()> {
+    if counted.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(COUNT)
+        .bind(texts(counted.iter().map(|(job, _)| job)))
+        .bind(counted.iter().map(|(_, message)| message.to_string()).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(|_| ())
+}
+
 async fn on_jobs<'a>(
     connection: &mut PgConnection,
     statement: &'static str,
@@ -168,9 +213,9 @@ fn job(row: &PgRow) -> sqlx::Result<(JobId, Job)> {
     let job = Job {
         celery_id: celery_id.and_then(|text| text.parse().ok()),
         status: Status::of(row.try_get(2)?),
-        starts: 0,
         overdue: row.try_get(3)?,
         stale: row.try_get(4)?,
+        ..Job::default()
     };
     Ok((id(row)?, job))
 }

@@ -17,7 +17,7 @@ pub const HEAD: &str = "543bc8f6ad87";
 const THEIRS: &str = include_str!("migrations/theirs.sql");
 
 /// Ours, step by step.
-const STEPS: &[&str] = &[include_str!("migrations/0001.sql")];
+const STEPS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 
 const TEXT: &[&str] = &["character varying", "text"];
 const INSTANT: &[&str] = &["timestamp with time zone"];

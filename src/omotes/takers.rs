@@ -13,12 +13,13 @@ use super::progress::Progress;
 use super::reading::Message;
 use super::rows::Need;
 use super::submission::Submission;
-use crate::amqp::taker::Taker;
+use crate::amqp::taker::{Delivered, Taker};
 use crate::problem::Result;
 
-/// Submissions and results hold a whole ESDL each, the others a few bytes.
+/// Submissions and results hold a whole ESDL each, the others a few bytes. The broker sends twice as many before any
+/// of them is done with, by their number and whatever their sizes are: somebody may send large ones.
 const LARGE_AT_ONCE: u16 = 20;
-const SMALL_AT_ONCE: u16 = 500;
+const SMALL_AT_ONCE: u16 = 100;
 
 /// `job_submissions`
 pub struct Submissions(pub Arc<Orchestrator>);
@@ -78,12 +79,12 @@ impl Taker for TaskProgress {
     }
 
     async fn take(&self, bodies: &[&[u8]]) -> Result<Reasons> {
-        self.take_delivered(bodies, &vec![false; bodies.len()]).await
+        self.take_delivered(bodies, &vec![Delivered::default(); bodies.len()]).await
     }
 
-    async fn take_delivered(&self, bodies: &[&[u8]], again: &[bool]) -> Result<Reasons> {
-        let read = |(body, again): (&&[u8], &bool)| Progress::read(body, *again).map(Message::Progress);
-        let messages: Vec<_> = bodies.iter().zip(again).map(read).collect();
+    async fn take_delivered(&self, bodies: &[&[u8]], delivered: &[Delivered]) -> Result<Reasons> {
+        let read = |(body, how): (&&[u8], &Delivered)| Progress::read(body, how).map(Message::Progress);
+        let messages: Vec<_> = bodies.iter().zip(delivered).map(read).collect();
         take(&self.0, Need::Runs, messages.into_iter()).await
     }
 }

@@ -10,6 +10,7 @@ mod advice;
 mod beside;
 mod connection;
 mod difference;
+mod idle;
 mod jobs;
 mod load;
 pub(super) mod neighbour;
@@ -20,8 +21,6 @@ mod schema;
 mod sqlite;
 mod statements;
 mod write;
-
-use std::sync::PoisonError;
 
 use async_trait::async_trait;
 
@@ -39,6 +38,7 @@ use crate::retention::ownership::sighting::Sighting;
 use crate::retention::ownership::{JobId, Ledger, Mark, OwnedName};
 
 use connection::Connection;
+use idle::Idle;
 use load::{Loaded, Scope};
 use pages::Wanted;
 use schema::Schema;
@@ -78,7 +78,7 @@ trait Place: Send + Sync {
 
 pub(super) struct DatabaseRegistry {
     place: Box<dyn Place>,
-    idle: std::sync::Mutex<Vec<Connection>>,
+    idle: Idle,
     /// Units of this process wait here, in turn, and not each with a connection of its own.
     turn: tokio::sync::Mutex<()>,
 }
@@ -88,11 +88,8 @@ pub(super) async fn open(settings: &RegistrySettings) -> Result<DatabaseRegistry
     let place = place::of(settings)?;
     let mut connection = place.connect().await?;
     let is_new = schema::migrate(&*place, &mut connection).await?;
-    let registry = DatabaseRegistry {
-        place,
-        idle: std::sync::Mutex::new(vec![connection]),
-        turn: tokio::sync::Mutex::default(),
-    };
+    let registry = DatabaseRegistry { place, idle: Idle::default(), turn: tokio::sync::Mutex::default() };
+    registry.give_back(connection);
     if is_new {
         let now = registry.now().await?;
         registry.change("adopt the rows that are there", &Scope::whole(), now, |_| ()).await?;
@@ -101,17 +98,13 @@ pub(super) async fn open(settings: &RegistrySettings) -> Result<DatabaseRegistry
 }
 
 impl DatabaseRegistry {
-    fn waiting(&self) -> Option<Connection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
     fn give_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.idle.give_back(connection);
     }
 
     async fn begin(&self, exclusive: bool, doing: &str) -> Result<Connection> {
         // One that waited may have been cut off meanwhile.
-        while let Some(mut connection) = self.waiting() {
+        while let Some(mut connection) = self.idle.one_that_answers().await {
             if self.begin_on(&mut connection, exclusive).await.is_ok() {
                 return Ok(connection);
             }

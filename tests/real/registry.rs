@@ -19,6 +19,7 @@ mod many;
 mod narrow;
 pub mod omotes;
 mod others;
+mod silent;
 
 use super::pooler::Pooler;
 use super::support::TestDatabase;

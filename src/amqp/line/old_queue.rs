@@ -1,7 +1,8 @@
 //! A queue that was called otherwise once: its messages are taken like those of the new one, then it goes.
 //!
 //! Invariant: it is removed only if it is empty and nobody uses it, and each message is acknowledged after
-//! its commit; a client that still publishes there loses nothing.
+//! its commit. The name leads to the new queue before, so that a client that still publishes under it to the
+//! clients' exchange loses nothing.
 
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions};

@@ -4,6 +4,8 @@
 //! then all of it is acknowledged. Whatever fails in between ends the connection, and the broker delivers the
 //! batch again.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::message::Delivery;
 use lapin::options::{
@@ -11,16 +13,22 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, Consumer};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Line, Reached, Taken, old_queue};
 use crate::amqp::broker::{self, Place};
 use crate::amqp::dead_letters::DeadLetters;
-use crate::amqp::declared::{CLIENTS_EXCHANGE, DeclaredExchange, DeclaredQueue};
+use crate::amqp::declared::{CLIENTS_EXCHANGE, DeclaredExchange, DeclaredQueue, look_at_queue};
+use crate::amqp::taker::Delivered;
 use crate::problem::{Problem, Result};
 
 /// A transaction holds its messages several times over.
 const BYTES_AT_ONCE: usize = 16 << 20;
+/// A batch that took longer kept others waiting.
+const SLOW: Duration = Duration::from_secs(5);
+/// How often a queue that nothing comes from is looked at.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Session<'a> {
     pub line: &'a Line<'a>,
@@ -33,6 +41,8 @@ impl Session<'_> {
     pub(super) async fn run(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
         self.declare().await?;
         if let Some(old) = self.line.queue.old_name {
+            // First, and also where it is gone already: who still publishes under that name is heard here from now on.
+            self.bind(old).await.map_err(|error| self.place.failed("bind the queue", &error))?;
             old_queue::empty(self, old).await?;
         }
         let mut consumer = self.take_the_queue().await?;
@@ -41,16 +51,12 @@ impl Session<'_> {
         self.line.counters.begun();
         tracing::info!(queue = self.line.queue.name, "listening on {}", self.place);
         loop {
-            let next = tokio::select! {
+            let first = tokio::select! {
                 biased;
                 () = cancel.cancelled() => return Ok(()),
-                next = consumer.next() => next,
+                first = self.next(&mut consumer) => first?,
             };
-            let first = match next {
-                Some(Ok(delivery)) => delivery,
-                Some(Err(error)) => return Err(self.place.failed("listen", &error)),
-                None => return Err(Problem::unreachable(format!("{} ended the delivery", self.place))),
-            };
+            let began = Instant::now();
             // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
             let (batch, has_ended) = gather(first, &mut consumer, self.line.taker.at_once());
             self.take_in(self.line.queue.name, &batch).await?;
@@ -58,10 +64,48 @@ impl Session<'_> {
             let acknowledged = self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await;
             acknowledged.map_err(|error| self.place.failed("acknowledge messages", &error))?;
             *reached = Reached::Working;
+            if batch.len() >= usize::from(self.line.taker.at_once()) || began.elapsed() > SLOW {
+                self.line.counters.fell_behind();
+            }
             if has_ended {
                 return Err(Problem::unreachable(format!("{} ended the delivery", self.place)));
             }
         }
+    }
+
+    /// Waits for a message, and says meanwhile that none was there.
+    async fn next(&self, consumer: &mut Consumer) -> Result<Delivery> {
+        loop {
+            let mut there = consumer.next().now_or_never();
+            if there.is_none() && self.is_empty().await? {
+                // The broker sends what it gave us before it answers.
+                there = consumer.next().now_or_never();
+                if there.is_none() {
+                    self.line.counters.seen_empty();
+                }
+            }
+            let next = match there {
+                Some(next) => next,
+                None => match timeout(LOOK_AGAIN, consumer.next()).await {
+                    Ok(next) => next,
+                    Err(_) => continue,
+                },
+            };
+            self.line.counters.in_hand();
+            return match next {
+                Some(Ok(delivery)) => Ok(delivery),
+                Some(Err(error)) => Err(self.place.failed("listen", &error)),
+                None => Err(Problem::unreachable(format!("{} ended the delivery", self.place))),
+            };
+        }
+    }
+
+    /// Whether no message waits to be given to anybody.
+    async fn is_empty(&self) -> Result<bool> {
+        let name = self.line.queue.name;
+        let looked = look_at_queue(&self.channel, name).await;
+        let queue = looked.map_err(|error| self.place.failed(&format!("look at `{name}`"), &error))?;
+        Ok(queue.message_count() == 0)
     }
 
     /// Exactly as the other programs declare it; other arguments would close the channel.
@@ -122,8 +166,8 @@ impl Session<'_> {
     /// When it answers, all of the batch may be acknowledged.
     pub(super) async fn take_in(&self, from: &str, batch: &[Delivery]) -> Result<()> {
         let bodies: Vec<&[u8]> = batch.iter().map(|delivery| delivery.data.as_slice()).collect();
-        let again: Vec<bool> = batch.iter().map(|delivery| delivery.redelivered).collect();
-        let answers = self.line.taker.take_delivered(&bodies, &again).await?;
+        let delivered: Vec<Delivered> = batch.iter().map(delivered).collect();
+        let answers = self.line.taker.take_delivered(&bodies, &delivered).await?;
         let unreadable: Vec<_> =
             batch.iter().zip(answers).filter_map(|(delivery, why)| why.map(|why| (delivery, why))).collect();
         self.keep_dead_letters(from, &unreadable).await?;
@@ -163,6 +207,11 @@ fn gather(
         }
     }
     (batch, false)
+}
+
+fn delivered(delivery: &Delivery) -> Delivered {
+    let id = delivery.properties.message_id().as_ref().map(ToString::to_string);
+    Delivered { again: delivery.redelivered, id }
 }
 
 #[cfg(test)]

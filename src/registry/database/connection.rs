@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// ours is on the way that would show it.
 const LIMIT: Duration = Duration::from_mins(6);
 
+/// A question that takes a server no time.
+const PROBE_LIMIT: Duration = Duration::from_secs(10);
+
 pub(super) async fn within_limit<T>(answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     let gone = || sqlx::Error::Io(std::io::Error::from(std::io::ErrorKind::TimedOut));
     tokio::time::timeout(LIMIT, answer).await.unwrap_or_else(|_| Err(gone()))
@@ -123,6 +126,12 @@ impl Connection {
                 sqlx::query(statement).bind(given).execute(connection).await?.rows_affected()
             }
         })
+    }
+
+    /// Whether anybody is at the other end; if not, it must not be used again.
+    pub(super) async fn answers(&mut self) -> bool {
+        let probe = tokio::time::timeout(PROBE_LIMIT, self.run("SELECT 1")).await;
+        probe.is_ok_and(|answer| answer.is_ok())
     }
 
     /// Runs statements that take nothing.

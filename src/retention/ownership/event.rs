@@ -15,7 +15,7 @@ pub enum Event {
     /// The result has no ESDL, or one without a readable id.
     SucceededWithAnUnknownDataset(JobId),
     Failed(JobId),
-    /// Deleted by a person, or timed out.
+    /// Deleted by a person, or timed out. A success after a time-out is told with `CancelTombstone` before it.
     Deleted(JobId),
     CancelMark {
         dataset: OwnedName,

@@ -4,18 +4,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::options::{BasicConsumeOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
-use lapin::{Channel, Connection, ExchangeKind};
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, ExchangeDeleteOptions,
+    QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ExchangeKind};
 use prost::Message;
 use timesweep::amqp::LineCounters;
 use timesweep::amqp::line::{Line, Queue, Taken};
-use timesweep::amqp::taker::Taker;
+use timesweep::amqp::taker::{Delivered, Taker};
 use timesweep::amqp::wire::RequestAvailableWorkflows;
 use timesweep::config::BrokerSettings;
 use timesweep::omotes::announcer::Announcer;
 use timesweep::omotes::workflows::Workflows;
-use timesweep::problem::{Kind, Result};
+use timesweep::problem::{Kind, Problem, Result};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +42,36 @@ impl Taker for Keeper {
         let taken = bodies.iter().filter(|body| unreadable(body).is_none()).map(|body| body.to_vec());
         self.0.lock().expect("the letters").extend(taken);
         Ok(bodies.iter().map(unreadable).collect())
+    }
+}
+
+/// Takes one message for each permit, and fails where there will be none.
+struct Slow {
+    goes_on: Semaphore,
+    ids: Mutex<Vec<String>>,
+}
+
+#[async_trait]
+impl Taker for Slow {
+    fn at_once(&self) -> u16 {
+        3
+    }
+
+    async fn take(&self, bodies: &[&[u8]]) -> Result<Vec<Option<&'static str>>> {
+        let count = u32::try_from(bodies.len()).expect("a few");
+        let permits = self.goes_on.acquire_many(count).await;
+        permits.map_err(|_| Problem::unreachable("there will be none"))?.forget();
+        Ok(vec![None; bodies.len()])
+    }
+
+    async fn take_delivered(
+        &self,
+        bodies: &[&[u8]],
+        delivered: &[Delivered],
+    ) -> Result<Vec<Option<&'static str>>> {
+        let answers = self.take(bodies).await?;
+        self.ids.lock().expect("ids").extend(delivered.iter().filter_map(|it| it.id.clone()));
+        Ok(answers)
     }
 }
 
@@ -149,6 +183,101 @@ async fn the_old_queue_is_emptied_and_removed() {
     let gone = channel.queue_declare("job_cancellations".into(), passive, FieldTable::default()).await;
     assert!(gone.expect_err("it is gone").to_string().contains("NOT_FOUND"));
     listening.end().await;
+}
+
+/// It publishes to the exchange, and knows nothing of a new queue.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_knows_the_old_name_alone_is_heard() {
+    let broker = TestBroker::new().await;
+    let taker = Arc::<Keeper>::default();
+    for round in 1..=2 {
+        let listening = Listening::on(&broker, taker.clone()).await;
+        let (_connection, channel) = broker.channel().await;
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, key) = ("omotes_exchange".into(), "job_cancellations".into());
+        let sent = channel.basic_publish(exchange, key, options, b"a deletion", BasicProperties::default());
+        let confirmed = sent.await.expect("sent").await.expect("an answer");
+        assert!(confirmed.take_message().is_none(), "it went somewhere");
+        eventually("it is heard", async || taker.count() == round).await;
+        listening.end().await;
+        channel
+            .exchange_delete("omotes_exchange".into(), ExchangeDeleteOptions::default())
+            .await
+            .expect("it goes");
+    }
+}
+
+/// What time may do depends on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_hand_or_waits_is_not_heard_yet() {
+    let broker = TestBroker::new().await;
+    let taker = Arc::new(Slow { goes_on: Semaphore::new(0), ids: Mutex::default() });
+    let listening = Listening::on(&broker, taker.clone()).await;
+    let heard = || listening.counters.has_heard_all_for();
+    eventually("nothing waits", async || heard().is_some()).await;
+    let before = heard().expect("heard");
+    broker.publish("job_deletions", &texts(1)).await;
+    eventually("it is in hand", async || heard().is_none()).await;
+    broker.publish("job_deletions", &texts(1)).await;
+    taker.goes_on.add_permits(2);
+    eventually("nothing waits", async || heard().is_some()).await;
+    assert!(heard().expect("heard") > before, "one at a time is no reason to begin anew");
+    assert_eq!(taker.ids.lock().expect("ids").as_slice(), ["its id", "its id"]);
+    // More than one batch holds.
+    let before = heard().expect("heard");
+    broker.publish("job_deletions", &texts(7)).await;
+    eventually("some are in hand", async || heard().is_none()).await;
+    taker.goes_on.add_permits(7);
+    eventually("nothing waits", async || heard().is_some()).await;
+    assert!(heard().expect("heard") < before, "it fell behind");
+    taker.goes_on.close();
+    broker.publish("job_deletions", &texts(1)).await;
+    eventually("it fails", async || listening.counters.interruptions() > 0).await;
+    assert!(heard().is_none());
+    listening.end().await;
+}
+
+/// The broker says once that nothing comes any more, behind a message, and leaves the channel open.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_was_deleted_and_made_anew_is_listened_to_again() {
+    let broker = TestBroker::new().await;
+    let taker = Arc::new(Slow { goes_on: Semaphore::new(0), ids: Mutex::default() });
+    let listening = Listening::on(&broker, taker.clone()).await;
+    broker.publish("job_deletions", &texts(1)).await;
+    eventually("it is in hand", async || listening.counters.has_heard_all_for().is_none()).await;
+    broker.publish("job_deletions", &texts(1)).await;
+    eventually("the next one as well", async || broker.waiting("job_deletions").await == 0).await;
+    let (_connection, channel) = broker.channel().await;
+    let deleted = channel.queue_delete("job_deletions".into(), QueueDeleteOptions::default());
+    deleted.await.expect("it goes");
+    broker.publish("job_deletions", &[]).await;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare("job_deletions".into(), passive, FieldTable::default()).await.expect("it is there");
+    taker.goes_on.add_permits(100);
+    broker.publish("job_deletions", &texts(1)).await;
+    eventually("it is taken", async || taker.ids.lock().expect("ids").len() == 3).await;
+    listening.end().await;
+}
+
+/// Its headers say where else it is to go: to the queue that it came from.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_goes_nowhere_else() {
+    let broker = TestBroker::new().await;
+    let listening = Listening::on(&broker, Arc::<Keeper>::default()).await;
+    let (_connection, channel) = broker.channel().await;
+    let copies = vec![AMQPValue::LongString("job_deletions".into())];
+    let mut headers = FieldTable::default();
+    headers.insert("CC".into(), AMQPValue::FieldArray(copies.into()));
+    let properties = BasicProperties::default().with_headers(headers);
+    let (none, queue) = (BasicPublishOptions::default(), "job_deletions".into());
+    let sent = channel.basic_publish("".into(), queue, none, b"? unreadable", properties);
+    assert!(sent.await.expect("sent").await.expect("an answer").is_ack());
+    eventually("it is kept", async || listening.counters.dead_letters() > 0).await;
+    eventually("nothing waits", async || listening.counters.has_heard_all_for().is_some()).await;
+    listening.end().await;
+    // The same queue twice is one copy.
+    assert_eq!(broker.waiting("timesweep_dead_letters").await, 1);
+    assert_eq!(broker.waiting("job_deletions").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

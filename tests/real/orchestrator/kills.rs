@@ -7,7 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::sync::Arc;
 
-use timesweep::amqp::taker::Taker;
+use timesweep::amqp::taker::{Delivered, Taker};
 use timesweep::omotes::Orchestrator;
 use timesweep::omotes::letter::Content;
 use timesweep::omotes::outbox::Outbox;
@@ -46,7 +46,7 @@ impl Process {
     }
 
     async fn take(&self, taker: &dyn Taker, body: Vec<u8>) {
-        taker.take_delivered(&[&body], &[self.again]).await.expect("taken");
+        taker.take_delivered(&[&body], &[Delivered { again: self.again, id: None }]).await.expect("taken");
     }
 
     async fn send(&mut self) {

@@ -1,21 +1,17 @@
 //! One job at a time: what its row, its client and the registry see.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use timesweep::amqp::taker::Taker;
-use timesweep::omotes::Rules;
+use timesweep::amqp::taker::{Delivered, Taker};
 use timesweep::omotes::letter::Content;
 use timesweep::omotes::takers::{Submissions, TaskProgress};
 use timesweep::retention::ownership::event::Event;
 use timesweep::retention::ownership::{JobId, OwnedName};
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::super::support::eventually;
 use super::place::{
-    Place, UNKNOWN, all_said, dataset_of, deletion, fraction, open, outcome, rules, start, submission, take,
+    Place, UNKNOWN, all_said, dataset_of, deletion, fraction, outcome, rules, start, submission, take,
 };
 
 const CANCELLED: [&str; 2] = ["status CANCELLED", "result CANCELLED ``"];
@@ -90,6 +86,37 @@ async fn a_row_that_another_program_left_without_a_task_gets_one() {
 }
 
 #[tokio::test]
+async fn a_row_without_a_task_of_a_workflow_that_nobody_knows_ends_with_one_result() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let row = "INSERT INTO job (job_id, workflow_type, status, registered_at, job_reference)";
+    place.database.run(&format!("{row} VALUES ('{job}', '{UNKNOWN}', 'REGISTERED', now(), '')")).await;
+    let mut message = submission(job);
+    message.workflow_type = UNKNOWN.into();
+    for _ in 0..2 {
+        place.submit(&message).await;
+    }
+    let said = all_said(&place.sent().await);
+    assert!(matches!(said.as_slice(), [one] if one.starts_with("result ERROR `Workflow type")), "{said:?}");
+    assert!(place.is_empty().await);
+    let ledger = place.registry.ledger().await.expect("the ledger");
+    assert!(ledger.jobs[&JobId(job)].ended.is_some(), "nobody waits for it");
+}
+
+/// Nobody heard that it began, and no check has seen it: what it wrote may be as old as the last check.
+#[tokio::test]
+async fn a_job_that_only_its_result_tells_of_was_at_work_since_the_last_check() {
+    for is_success in [true, false] {
+        let mut place = Place::new().await;
+        let job = Uuid::now_v7();
+        let task = place.at_work(job).await;
+        place.result(outcome(job, task, is_success)).await;
+        let ledger = place.registry.ledger().await.expect("the ledger");
+        assert_eq!(ledger.jobs[&JobId(job)].first_seen, ledger.checked_at);
+    }
+}
+
+#[tokio::test]
 async fn a_timeout_larger_than_its_column_is_none() {
     let place = Place::new().await;
     for (timeout, kept) in [(None, 0), (Some(5), 1), (Some(u32::MAX), 0), (Some(i32::MAX as u32), 1)] {
@@ -136,10 +163,47 @@ async fn a_start_that_the_broker_delivers_again_is_not_another_start() {
     let body = start(job, task);
     // Whether it was taken the first time nobody knows: then it counts.
     for _ in 0..3 {
-        taker.take_delivered(&[&body], &[true]).await.expect("taken");
+        taker.take_delivered(&[&body], &[Delivered { again: true, id: None }]).await.expect("taken");
     }
     assert_eq!(all_said(&place.sent().await), ["status RUNNING"]);
     assert_eq!(place.database.number("SELECT count(*) FROM job_starts").await, 1);
+}
+
+/// The broker took it back from a replica that was cut off, and gave it to another, which was faster.
+#[tokio::test]
+async fn a_start_that_two_replicas_get_counts_once_whoever_is_first() {
+    let mut place = Place::new().await;
+    let job = Uuid::now_v7();
+    let task = place.at_work(job).await;
+    let body = start(job, task);
+    let id = Some(Uuid::now_v7().simple().to_string());
+    for (replica, again) in [(1, true), (0, false), (1, false)] {
+        let taker = TaskProgress(Arc::clone(&place.replicas[replica]));
+        taker.take_delivered(&[&body], &[Delivered { again, id: id.clone() }]).await.expect("taken");
+    }
+    assert_eq!(all_said(&place.sent().await), ["status RUNNING"]);
+    let remembered = "SELECT count(*) FROM timesweep_start";
+    assert_eq!(place.database.number(remembered).await, 1);
+    place.result(outcome(job, task, true)).await;
+    assert_eq!(place.database.number(remembered).await, 0, "as long as its row");
+    // Another message is another start, also where its sender calls all of them alike.
+    let mut place = Place::new().await;
+    for id in [None, Some("its id".to_owned()), Some("job".to_owned()), Some("task".to_owned())] {
+        let job = Uuid::now_v7();
+        let task = place.at_work(job).await;
+        let id = match id.as_deref() {
+            Some("job") => Some(job.to_string()),
+            Some("task") => Some(task.simple().to_string()),
+            _ => id,
+        };
+        let taker = TaskProgress(Arc::clone(place.first()));
+        for _ in 0..2 {
+            let delivered = Delivered { again: false, id: id.clone() };
+            taker.take_delivered(&[&start(job, task)], &[delivered]).await.expect("taken");
+        }
+        assert_eq!(all_said(&place.sent().await).len(), 4, "{id:?}");
+    }
+    assert!(place.is_empty().await);
 }
 
 #[tokio::test]
@@ -248,69 +312,6 @@ async fn messages_that_cannot_be_read_keep_nobody_waiting() {
     let reasons = taker.take(&[&deletion(job)[..3], &nothing]).await.expect("taken");
     assert_eq!(reasons[1], Some("it says neither that a task began nor how far it is"));
     assert!(reasons[0].is_some());
-}
-
-#[tokio::test]
-async fn jobs_out_of_time_are_deleted_and_stale_rows_go_without_ending_their_jobs() {
-    let mut place = Place::new().await;
-    let (late, stale, quick, unsent) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
-    for (job, timeout) in [(late, Some(60_000)), (stale, None), (quick, Some(3_600_000))] {
-        let mut message = submission(job);
-        message.timeout_ms = timeout;
-        place.submit(&message).await;
-        for letter in place.sent().await {
-            if let Content::Task { celery_id, .. } = letter.content {
-                place.progress(start(job, celery_id)).await;
-            }
-        }
-    }
-    place.sent().await;
-    place.submit(&submission(unsent)).await;
-    place
-        .database
-        .run(&format!(
-            "UPDATE job SET running_at = now() - interval '2 minutes' WHERE job_id IN ('{late}', '{quick}'); \
-         UPDATE job SET running_at = now() - interval '3 days' WHERE job_id = '{stale}'; \
-         UPDATE job SET registered_at = now() - interval '3 days' WHERE job_id = '{unsent}'"
-        ))
-        .await;
-    for replica in &place.replicas {
-        replica.end_timed_out().await.expect("timed out");
-        replica.forget_stale().await.expect("forgotten");
-    }
-    assert!(place.row(late).await.is_none() && place.row(stale).await.is_none());
-    assert!(place.row(quick).await.is_some() && place.row(unsent).await.is_some());
-    assert_eq!(all_said(&place.sent().await), ["task", "revoke", CANCELLED[0], CANCELLED[1]]);
-    assert_eq!(place.registration(late).await, Some((None, true)));
-    let ledger = place.registry.ledger().await.expect("the ledger");
-    let ended = |job: Uuid| ledger.jobs[&JobId(job)].ended.is_some();
-    assert!(ended(late) && !ended(stale));
-}
-
-/// Its result may wait in a queue that could not be read.
-#[tokio::test]
-async fn time_ends_no_job_while_the_workers_are_not_heard() {
-    let mut place = Place::new().await;
-    let job = Uuid::now_v7();
-    let task = place.at_work(job).await;
-    place.progress(start(job, task)).await;
-    let late = "UPDATE job SET running_at = now() - interval '2 minutes', timeout_after_ms = 1";
-    place.database.run(late).await;
-    let quick = Rules { start_buffer: Duration::from_secs(1), rerun: Duration::from_millis(20), ..rules() };
-    let (_, replica) = open(&place.database.url, quick).await;
-    let (turns, is_heard) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let heard = || {
-        turns.fetch_add(1, Ordering::SeqCst);
-        is_heard.load(Ordering::SeqCst).then_some(Duration::from_secs(2))
-    };
-    let cancel = CancellationToken::new();
-    tokio::join!(replica.tidy_for_ever(&heard, &cancel), async {
-        eventually("it had its turns", async || turns.load(Ordering::SeqCst) > 3).await;
-        assert!(place.row(job).await.is_some());
-        is_heard.store(true, Ordering::SeqCst);
-        eventually("it is out of time", async || place.row(job).await.is_none()).await;
-        cancel.cancel();
-    });
 }
 
 /// A check of many datasets may hold the registry's lock for seconds.

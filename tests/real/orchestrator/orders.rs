@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use prost::Message;
-use timesweep::amqp::taker::Taker;
+use timesweep::amqp::taker::{Delivered, Taker};
 use timesweep::amqp::wire::JobSubmission;
 use timesweep::omotes::letter::Content;
 use timesweep::omotes::takers::{Deletions, Submissions, TaskProgress, TaskResults};
@@ -135,7 +135,7 @@ impl World {
 
 async fn take(taker: &dyn Taker, drawn: &[(Vec<u8>, bool)]) {
     let bodies: Vec<&[u8]> = drawn.iter().map(|(body, _)| body.as_slice()).collect();
-    let again: Vec<bool> = drawn.iter().map(|(_, again)| *again).collect();
+    let again: Vec<_> = drawn.iter().map(|(_, again)| Delivered { again: *again, id: None }).collect();
     let reasons = taker.take_delivered(&bodies, &again).await.expect("taken");
     assert_eq!(reasons, vec![None; bodies.len()]);
 }

@@ -44,6 +44,23 @@ async fn tables_are_made_once_whoever_starts_first() {
 }
 
 #[tokio::test]
+async fn tables_of_an_earlier_build_get_what_they_lack() {
+    let database = TestDatabase::without_extension().await;
+    prepare(&database).await.expect("prepared");
+    database
+        .run(
+            "DROP TABLE timesweep_start; ALTER TABLE timesweep_job_over DROP COLUMN by_time; \
+             INSERT INTO timesweep_job_over (job) VALUES (gen_random_uuid()); \
+             DELETE FROM timesweep_omotes_version WHERE version = 2",
+        )
+        .await;
+    prepare(&database).await.expect("prepared again");
+    let lasting = "SELECT count(*) FROM timesweep_job_over WHERE NOT by_time";
+    assert_eq!(database.number(lasting).await, 1);
+    assert_eq!(database.number("SELECT count(*) FROM timesweep_start").await, 0);
+}
+
+#[tokio::test]
 async fn tables_of_omotes_are_adopted_untouched() {
     let database = TestDatabase::without_extension().await;
     database.run(THEIRS).await;

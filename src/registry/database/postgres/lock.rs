@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::PgConnection;
+use tokio::time::timeout;
 
 use super::{Place, Postgres};
 use crate::problem::{Problem, Result};
@@ -26,15 +27,23 @@ pub(super) async fn take(place: &Postgres, run: &str) -> Result<SessionLock> {
     let failed = |error: sqlx::Error| place.problem("take the runner's lock", &error);
     let mut session = place.session(run).await?;
     way(place, &mut session).await?.refuse(PLACE, "two runners could drop at the same time")?;
-    let taken = lock::take(session, KEY, "the runner's lock on the registry", VERIFY_LIMIT).await;
+    let taken = lock::take(session, KEY, "the runner's lock on the registry", VERIFY_LIMIT);
+    let taken = timeout(VERIFY_LIMIT, taken).await.map_err(|_| no_answer(place))?;
     match taken.map_err(failed)? {
         Taken::Ours(lock) => Ok(lock),
         Taken::ByAnother(mut session) => Err(held_by_another(&mut session).await),
     }
 }
 
+fn no_answer(place: &Postgres) -> Problem {
+    let doing = format!("take the runner's lock on the registry {}", place.address());
+    Problem::unreachable(format!("cannot {doing}: no answer within {} s", VERIFY_LIMIT.as_secs()))
+        .hint("check host, port and firewall; nothing was done")
+}
+
 async fn held_by_another(session: &mut PgConnection) -> Problem {
-    let who = lock::holder(session, KEY).await.unwrap_or_else(|| "another runner".into());
+    let holder = timeout(VERIFY_LIMIT, lock::holder(session, KEY)).await;
+    let who = holder.ok().flatten().unwrap_or_else(|| "another runner".into());
     Problem::busy(format!("{who} is at work on this registry")).hint("try again when it has ended")
 }
 
