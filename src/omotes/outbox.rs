@@ -32,10 +32,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// "time", "send" as two numbers.
 const TAKE_LEAD: &str = "SELECT pg_catalog.pg_try_advisory_lock(1953066341, 1936027236)";
 
-/// Where the sender's host is gone without a word, the server finds out within a minute, and another one leads.
+/// Where the sender's host is gone without a word, the server finds out within a minute, and another one leads; where
+/// its process stands still (whoever leads looks for letters each second), after two (from PostgreSQL 14 on).
 /// And no plan outlives the moment for which it was made: the outbox is empty at first.
 const PREPARE: &str = "SET plan_cache_mode = force_custom_plan; \
-     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+     SET idle_in_transaction_session_timeout = '2min'; \
+     SELECT pg_catalog.set_config(name, '120000', false) FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'";
 
 macro_rules! next {
     ($but:literal) => {

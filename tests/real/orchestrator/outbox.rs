@@ -151,6 +151,21 @@ async fn letters_that_wait_hide_no_others_however_large_they_are() {
     assert!(place.outbox.next_of_others(10, &[JobId(waiting)], &workflows).await.expect("none").is_empty());
 }
 
+/// Takes two minutes.
+#[tokio::test]
+#[ignore = "for dev/soak"]
+async fn a_sender_that_stands_still_leads_no_longer() {
+    let mut place = Place::new().await;
+    let mut other = Outbox::open(&settings(&place.database.url)).expect("an outbox");
+    assert!(!other.take_lead().await.expect("an answer"));
+    let began = Instant::now();
+    while !other.take_lead().await.expect("an answer") {
+        assert!(began.elapsed() < Duration::from_secs(150), "it still leads");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(place.outbox.next(1).await.is_err());
+}
+
 /// Two replicas could be handed the very session that leads, one after the other.
 #[tokio::test]
 async fn behind_a_transaction_pooler_nobody_sends_letters() {
