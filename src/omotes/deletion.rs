@@ -6,6 +6,7 @@
 use prost::Message;
 
 use super::desk::Desk;
+use super::told::What;
 use super::{answer, reading};
 use crate::amqp::wire::JobDelete;
 use crate::amqp::wire::job_result::ResultType;
@@ -25,24 +26,32 @@ impl Deletion {
     }
 
     pub(super) fn decide(self, desk: &mut Desk) {
+        let has_row = desk.jobs.contains_key(&self.job);
+        self.cancel(desk, if has_row { What::Deleted } else { What::DeletedWithoutRow });
+    }
+
+    fn cancel(self, desk: &mut Desk, what: What) {
+        desk.tell(self.job, what);
         desk.happened(Event::Deleted(self.job));
-        if let Some(row) = desk.end(self.job) {
-            desk.revoke(self.job, row.celery_id);
-            desk.send(answer::status(self.job, JobStatus::Cancelled));
-            desk.send(answer::result(self.job, ResultType::Cancelled, ""));
+        let Some(row) = desk.end(self.job) else { return };
+        if row.celery_id.is_some_and(|id| !desk.revoke(self.job, &id)) {
+            desk.tell(self.job, What::CannotBeRevoked);
         }
+        desk.send(answer::status(self.job, JobStatus::Cancelled));
+        desk.send(answer::result(self.job, ResultType::Cancelled, ""));
     }
 }
 
 pub(super) fn time_out(job: JobId, desk: &mut Desk) {
     if desk.jobs.get(&job).is_some_and(|row| row.overdue) {
-        Deletion { job }.decide(desk);
+        Deletion { job }.cancel(desk, What::OutOfTime);
     }
 }
 
 /// The job may have begun since the last check, so that no list has shown it yet.
 pub(super) fn forget_stale(job: JobId, desk: &mut Desk) {
     if desk.jobs.get(&job).is_some_and(|row| row.stale) {
+        desk.tell(job, What::Stale);
         desk.remove(job);
         desk.happened(Event::JobIsLive(job));
     }

@@ -4,9 +4,9 @@
 //! dies again and again ends with an error instead of going round for ever.
 
 use prost::Message;
-use uuid::Uuid;
 
 use super::desk::{Desk, Status};
+use super::told::What;
 use super::{answer, reading};
 use crate::amqp::wire::TaskProgressUpdate;
 use crate::amqp::wire::job_result::ResultType;
@@ -18,8 +18,7 @@ use crate::retention::ownership::event::Event;
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
     pub job: JobId,
-    /// `None`: what it says is no id of ours.
-    celery_id: Option<Uuid>,
+    celery_id: Option<String>,
     step: Step,
 }
 
@@ -46,25 +45,37 @@ impl Progress {
             Some(ProgressType::Progress(done)) => Step::Fraction { done, message: update.message },
             None => return Err("it says neither that a task began nor how far it is"),
         };
-        let celery_id = Uuid::parse_str(&update.celery_task_id).ok();
+        let celery_id = reading::celery_id(&update.celery_task_id);
         Ok(Self { job: reading::job(&update.job_id)?, celery_id, step })
     }
 
     pub(super) fn decide(&self, desk: &mut Desk, delivery_limit: i64) {
-        let Some(row) = desk.running_as(self.job, self.celery_id) else {
-            desk.revoke(self.job, self.celery_id);
+        let Some(row) = desk.running_as(self.job, self.celery_id.as_deref()) else {
+            desk.tell(self.job, What::OtherRun);
+            self.revoke(desk);
             return;
         };
         match &self.step {
-            Step::Fraction { done, message } => desk.send(answer::progress(self.job, *done, message)),
+            Step::Fraction { done, message } => {
+                desk.tell(self.job, What::IsAt(*done));
+                desk.send(answer::progress(self.job, *done, message));
+            }
             // A worker that dies makes the broker deliver its task again, not this message.
             Step::Began { again: true } if row.status == Status::Running => {}
             Step::Began { .. } if row.starts >= delivery_limit => self.give_up(desk),
-            Step::Began { .. } => self.begin(desk),
+            Step::Began { .. } => {
+                let is_first = row.starts == 0;
+                self.begin(desk, if is_first { What::Began } else { What::BeganAgain });
+            }
         }
     }
 
-    fn begin(&self, desk: &mut Desk) {
+    fn revoke(&self, desk: &mut Desk) -> bool {
+        self.celery_id.as_deref().is_some_and(|id| desk.revoke(self.job, id))
+    }
+
+    fn begin(&self, desk: &mut Desk, what: What) {
+        desk.tell(self.job, what);
         desk.change(self.job, |row| {
             row.status = Status::Running;
             row.starts += 1;
@@ -74,8 +85,11 @@ impl Progress {
     }
 
     fn give_up(&self, desk: &mut Desk) {
+        desk.tell(self.job, What::BeganTooOften);
         desk.end(self.job);
-        desk.revoke(self.job, self.celery_id);
+        if !self.revoke(desk) {
+            desk.tell(self.job, What::CannotBeRevoked);
+        }
         desk.send(answer::status(self.job, JobStatus::Cancelled));
         desk.send(answer::result(self.job, ResultType::Error, answer::RETRIED_TOO_OFTEN));
         desk.happened(Event::Failed(self.job));

@@ -39,7 +39,7 @@ impl Session<'_> {
         self.line.taker.begun().await?;
         *reached = Reached::Listening;
         self.line.counters.begun();
-        tracing::info!(queue = self.line.queue.name, "listening on {}", self.place);
+        self.tell_listening();
         loop {
             let next = tokio::select! {
                 biased;
@@ -53,14 +53,37 @@ impl Session<'_> {
             };
             // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
             let (batch, has_ended) = gather(first, &mut consumer, self.line.taker.at_once());
-            self.take_in(self.line.queue.name, &batch).await?;
+            self.take_in(self.line.queue.name, &batch)
+                .await
+                .inspect_err(|_| self.line.counters.took(false))?;
             let last = batch.last().map_or(0, |delivery| delivery.delivery_tag);
             let acknowledged = self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await;
             acknowledged.map_err(|error| self.place.failed("acknowledge messages", &error))?;
             *reached = Reached::Working;
+            self.tell_taken();
             if has_ended {
                 return Err(Problem::unreachable(format!("{} ended the delivery", self.place)));
             }
+        }
+    }
+
+    /// Where what was in hand could not be committed, only the next batch shows whether anything is better.
+    fn tell_listening(&self) {
+        let (queue, counters) = (self.line.queue.name, self.line.counters);
+        if counters.cannot_take() {
+            tracing::debug!(queue, "listening on {}", self.place);
+        } else {
+            counters.troubles.works(queue);
+            tracing::info!(queue, "listening on {}", self.place);
+        }
+    }
+
+    fn tell_taken(&self) {
+        let (queue, counters) = (self.line.queue.name, self.line.counters);
+        if counters.cannot_take() {
+            counters.took(true);
+            counters.troubles.works(queue);
+            tracing::info!(queue, "messages are taken again");
         }
     }
 
