@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
+mod alone;
 mod log;
 mod ways_in;
 
@@ -47,6 +48,7 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     };
     let interval = opened.settings.check_interval();
     let state = Arc::new(State::open(&opened.state_path).await?);
+    let _alone = alone::claim(&opened.state_path);
     let ways_in = ways_in::all(&seams, &opened, &state);
     log::tell_places(&opened);
     let daemon = Daemon {
