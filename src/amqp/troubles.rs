@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+/// A server that words each trouble anew must not fill the memory.
+const MANY: usize = 1_000;
+
 /// Copies remember the same.
 #[derive(Debug, Clone, Default)]
 pub struct Troubles(Arc<Mutex<BTreeMap<String, Vec<String>>>>);
@@ -13,6 +16,9 @@ impl Troubles {
     /// A line stands still over this. Says whether nobody was told of it yet.
     pub(crate) fn is_news(&self, line: &str, cause: &str) -> bool {
         let mut told = self.held();
+        if told.len() >= MANY {
+            told.clear();
+        }
         let lines = told.entry(cause.to_owned()).or_default();
         let is_news = lines.is_empty();
         if !lines.iter().any(|known| known == line) {

@@ -58,7 +58,7 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
             stop: stop.clone(),
             last: Mutex::new(None),
             quiet: Mutex::new(None),
-            warned: Mutex::default(),
+            known: Mutex::default(),
         }),
         interval,
         wake: seams.wake.clone(),
@@ -79,8 +79,8 @@ struct Passes {
     stop: CancellationToken,
     last: Mutex<Option<Verdict>>,
     quiet: Mutex<Option<QuietPass>>,
-    /// What the last pass warned of.
-    warned: Mutex<Vec<String>>,
+    /// For the log.
+    known: Mutex<log::Known>,
 }
 
 #[async_trait]
@@ -91,7 +91,7 @@ impl Work for Passes {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             last.replace(report.verdict)
         };
-        log::tell_pass(&report, &mut self.warned.lock().unwrap_or_else(PoisonError::into_inner));
+        log::tell_pass(&report, &mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
         self.forget_the_one_before(&report).await;
         if is_news(before, report.verdict) {
             let code = exit::of_verdict(report.verdict);

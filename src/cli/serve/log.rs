@@ -2,6 +2,8 @@
 //!
 //! Invariant: no password is in it; and what every pass would say again is said when it is new.
 
+use std::collections::BTreeSet;
+
 use tracing_subscriber::EnvFilter;
 
 use super::LogForm;
@@ -70,8 +72,14 @@ pub fn tell_places(opened: &OpenedOwned) {
     }
 }
 
-/// `warned`: what the pass before warned of.
-pub fn tell_pass(report: &Report, warned: &mut Vec<String>) {
+/// What the pass before has told.
+#[derive(Debug, Default)]
+pub struct Known {
+    warnings: Vec<String>,
+    marked: BTreeSet<String>,
+}
+
+pub fn tell_pass(report: &Report, known: &mut Known) {
     let Some(owned) = &report.owned else { return };
     for settled in &owned.settled {
         tracing::info!(
@@ -82,15 +90,15 @@ pub fn tell_pass(report: &Report, warned: &mut Vec<String>) {
         );
     }
     owned.items.iter().for_each(tell_item);
-    tell_counts(owned);
+    tell_counts(owned, known);
     for warning in &report.warnings {
-        if warned.contains(warning) {
+        if known.warnings.contains(warning) {
             tracing::debug!("still: {warning}");
         } else {
             tracing::warn!("{warning}");
         }
     }
-    warned.clone_from(&report.warnings);
+    known.warnings.clone_from(&report.warnings);
 }
 
 fn tell_item(item: &DatasetItem) {
@@ -107,9 +115,16 @@ fn tell_item(item: &DatasetItem) {
     }
 }
 
-fn tell_counts(owned: &OwnedReport) {
+/// A mark is new until the second pass has told it.
+fn tell_counts(owned: &OwnedReport, known: &mut Known) {
+    let lines = owned.group(Standing::Marked).map(|group| group.datasets.as_slice()).unwrap_or_default();
+    let marked: BTreeSet<String> = lines.iter().map(|line| line.dataset.clone()).collect();
+    let datasets = marked.difference(&known.marked).count();
+    if datasets > 0 {
+        tracing::info!(datasets, "datasets are newly marked: nobody owns them");
+    }
+    known.marked = marked;
     for (standing, said) in [
-        (Standing::Marked, "datasets are marked: nobody owns them"),
         (Standing::Recovered, "datasets are registered again: a job claimed them"),
         (Standing::Forgotten, "registrations are forgotten: they had no dataset for too long"),
         (Standing::LeftByCap, "datasets are left to a later pass: the cap allows no more"),
