@@ -88,6 +88,8 @@ async fn a_job_that_went_without_a_word_is_named_with_the_way_out() {
     let waits = async || place.ran(&["explain", &dataset]).with_code(0).out.contains("may still claim it");
     eventually("it waits for the job", waits).await;
     assert_eq!(count(&serving.log(), "not in the list of live jobs"), 0, "it is at work");
+    let explained = place.ran(&["explain", &dataset]).with_code(0).out;
+    assert!(!explained.contains("not in the list of live jobs"), "{explained}");
     place.database.run(&format!("DELETE FROM job WHERE job_id = '{job}'")).await;
     eventually("it is told", async || serving.log().contains("not in the list of live jobs")).await;
     let way_out = format!("timesweep mark add --job {job}");
