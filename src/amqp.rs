@@ -13,6 +13,7 @@ pub mod line;
 pub mod look;
 mod reading;
 pub mod taker;
+mod troubles;
 pub mod wire;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::registry::Registry;
 pub use self::counters::{Counters, LineCounters};
 use self::line::{Line, Queue, Taken};
 use self::reading::{Kind, Recorder};
+pub use self::troubles::Troubles;
 
 /// Listens until it is told to end, or fails at the start: what does not work then is a matter of the
 /// settings. What breaks off later is taken up again, for ever.

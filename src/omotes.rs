@@ -18,6 +18,7 @@ use crate::wake::Wake;
 use batch::{Alone, Batch, Found};
 use reading::Message;
 use rows::Need;
+use told::Told;
 
 pub use with_jobs::with_jobs;
 
@@ -42,6 +43,7 @@ pub mod tables;
 pub mod takers;
 pub mod task;
 mod tidy;
+mod told;
 mod with_jobs;
 pub mod workflows;
 
@@ -106,10 +108,9 @@ impl Orchestrator {
             Message::Submission(_) | Message::Progress(_) => self.alone.try_to(&mut batch).await?,
             _ => false,
         };
-        if alone {
-            return Ok(Vec::new());
-        }
-        let mut met = self.registry.record_beside(&mut batch).await?;
+        let mut met = if alone { Vec::new() } else { self.registry.record_beside(&mut batch).await? };
+        // Of what is committed, and of nothing else.
+        batch.found.told.iter().for_each(Told::tell);
         if batch.found.deletes {
             self.wake.wake();
         }

@@ -35,8 +35,7 @@ impl std::fmt::Display for Place {
 
 pub async fn connect(settings: &BrokerSettings) -> Result<(Connection, Place)> {
     let uri = address(settings)?;
-    let shown = format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost);
-    let place = Place { shown, set_in: settings.set_in.clone() };
+    let place = Place { shown: shown_of(&uri), set_in: settings.set_in.clone() };
     let user = uri.authority.userinfo.username.clone();
     let name = format!("timesweep {}", env!("CARGO_PKG_VERSION"));
     let properties = ConnectionProperties::default().with_connection_name(name.into());
@@ -50,6 +49,16 @@ pub async fn connect(settings: &BrokerSettings) -> Result<(Connection, Place)> {
             CONNECTING.as_secs()
         ))),
     }
+}
+
+/// A place before anybody connects to it, and as whom.
+pub fn shown(settings: &BrokerSettings) -> String {
+    let told = |uri: AMQPUri| format!("{} as {}", shown_of(&uri), uri.authority.userinfo.username);
+    address(settings).map_or_else(|problem| problem.to_string(), told)
+}
+
+fn shown_of(uri: &AMQPUri) -> String {
+    format!("{}:{}/{}", uri.authority.host, uri.authority.port, uri.vhost)
 }
 
 /// The broker gives back at once what is not acknowledged.

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::troubles::Troubles;
+
 /// A queue that was seen empty so long ago may hold messages.
 const SEEN_LATELY: Duration = Duration::from_secs(20);
 
@@ -28,6 +30,11 @@ pub struct LineCounters {
     heard: Mutex<Heard>,
     stands_by: AtomicBool,
     trouble: Mutex<Option<String>>,
+    /// Another orchestrator is at work, and nothing else is wrong.
+    waits: AtomicBool,
+    /// What was in hand could not be committed: that it listens again proves nothing.
+    cannot_take: AtomicBool,
+    pub(crate) troubles: Troubles,
 }
 
 /// What may still wait unheard.
@@ -40,6 +47,11 @@ struct Heard {
 }
 
 impl LineCounters {
+    /// One that tells a trouble once for all that share this.
+    pub fn sharing(troubles: &Troubles) -> Self {
+        Self { troubles: troubles.clone(), ..Self::default() }
+    }
+
     pub fn recorded(&self) -> u64 {
         self.recorded.load(Ordering::Relaxed)
     }
@@ -94,6 +106,24 @@ impl LineCounters {
         self.stands_by.load(Ordering::Relaxed)
     }
 
+    /// Whether it waits for an orchestrator of the other kind to be stopped.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn waiting(&self, waits: bool) {
+        self.waits.store(waits, Ordering::Relaxed);
+    }
+
+    /// Whether the last batch could not be committed.
+    pub(super) fn cannot_take(&self) -> bool {
+        self.cannot_take.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn took(&self, has_worked: bool) {
+        self.cannot_take.store(!has_worked, Ordering::Relaxed);
+    }
+
     /// Why nothing comes in, or not all of it goes out, while that is so.
     pub fn trouble(&self) -> Option<String> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -103,6 +133,7 @@ impl LineCounters {
         self.listens.store(true, Ordering::Relaxed);
         *self.heard() = Heard::default();
         self.standing_by(false);
+        self.waiting(false);
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 

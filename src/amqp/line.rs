@@ -91,7 +91,7 @@ impl Line<'_> {
                 pauses_left = pauses();
             }
             let pause = pauses_left.next().unwrap_or_default();
-            self.tell(&problem, pause);
+            self.tell(&problem, has_listened, pause);
             tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
@@ -104,13 +104,18 @@ impl Line<'_> {
         matches!(self.queue.taken, Taken::Together { .. }) && problem.kind != Kind::Usage
     }
 
-    /// The same sentence again and again would hide everything else.
-    fn tell(&self, problem: &Problem, pause: Duration) {
+    /// The same sentence again and again, or of each queue, would hide everything else.
+    fn tell(&self, problem: &Problem, has_listened: bool, pause: Duration) {
         let (queue, why) = (self.queue.name, problem.to_string());
-        if self.counters.trouble().as_ref() == Some(&why) {
-            tracing::debug!(queue, "still not listening, again in {pause:.1?}");
+        let is_news = self.counters.troubles.is_news(queue, &why);
+        if !is_news {
+            tracing::debug!(queue, "not listening, again in {pause:.1?}: {problem}");
+        } else if self.counters.waits() {
+            tracing::warn!("no queue is listened to: {problem}");
+        } else if has_listened {
+            tracing::warn!(queue, "listening broke off, and is tried again: {problem}");
         } else {
-            tracing::warn!(queue, "listening broke off, again in {pause:.1?}: {problem}");
+            tracing::warn!(queue, "cannot listen yet, and tries again: {problem}");
         }
         self.counters.interrupted(&why);
     }
@@ -119,7 +124,10 @@ impl Line<'_> {
     async fn session(&self, cancel: &CancellationToken, reached: &mut Reached) -> Result<()> {
         let connecting = async {
             if let Taken::Together { clients } = self.queue.taken {
-                refuse_an_orchestrator(clients).await?;
+                let looked = refuse_an_orchestrator(clients).await;
+                let is_there = looked.as_ref().is_err_and(|problem| problem.kind == Kind::Refused);
+                self.counters.waiting(is_there);
+                looked?;
             }
             broker::connect(self.broker).await
         };

@@ -7,14 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
+mod alone;
+mod log;
 mod ways_in;
 
 use super::owned::{self, OpenedOwned, pass};
 use super::{Common, exit, signals};
 use crate::daemon::{Daemon, Seams, Work};
-use crate::problem::{Problem, Result};
+use crate::problem::Result;
 use crate::report::owned::Standing;
 use crate::report::{Report, Verdict};
 use crate::state::{RunId, State};
@@ -35,8 +36,9 @@ enum LogForm {
 }
 
 pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
+    // Opening makes tables, which is told as well.
+    log::start(args.log, common.omotes)?;
     let opened = owned::open(common).await?;
-    start_log(args.log, common.omotes)?;
     let stop = signals::stop_token();
     let seams = Seams {
         registry: Arc::clone(&opened.registry),
@@ -46,8 +48,9 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     };
     let interval = opened.settings.check_interval();
     let state = Arc::new(State::open(&opened.state_path).await?);
+    let _alone = alone::claim(&opened.state_path);
     let ways_in = ways_in::all(&seams, &opened, &state);
-    tracing::info!(store = %opened.settings.store, ?interval, "timesweep serves");
+    log::tell_places(&opened);
     let daemon = Daemon {
         work: Arc::new(Passes {
             opened,
@@ -55,6 +58,7 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
             stop: stop.clone(),
             last: Mutex::new(None),
             quiet: Mutex::new(None),
+            known: Mutex::default(),
         }),
         interval,
         wake: seams.wake.clone(),
@@ -68,33 +72,6 @@ pub async fn serve(common: &Common, args: &ServeArgs) -> Result<u8> {
     Ok(exit::DONE)
 }
 
-fn start_log(form: LogForm, in_omotes: bool) -> Result<()> {
-    let theirs = std::env::var("LOG_LEVEL").ok().filter(|_| in_omotes);
-    let wanted = std::env::var("TIMESWEEP_LOG").unwrap_or_else(|_| level_of(theirs.as_deref()).into());
-    let filter = EnvFilter::try_new(&wanted).map_err(|error| {
-        Problem::usage("TIMESWEEP_LOG is no filter")
-            .because(&error)
-            .hint("write for example `info` or `timesweep=debug`")
-    })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match form {
-        LogForm::Text => log.with_ansi(false).try_init(),
-        LogForm::Json => log.json().try_init(),
-    };
-    started.map_err(|error| Problem::unreachable("the log cannot be started").cause(error.to_string()))
-}
-
-/// From the words of OMOTES' own programs. The broker's client shouts about every message that nobody waits for;
-/// what matters of it we say ourselves.
-fn level_of(theirs: Option<&str>) -> &'static str {
-    match theirs {
-        Some("DEBUG") => "info,timesweep=debug,lapin=off",
-        Some("WARNING") => "warn,lapin=off",
-        Some("ERROR" | "CRITICAL") => "error,lapin=off",
-        _ => "info,lapin=off",
-    }
-}
-
 /// The passes of the loop, each of which is told to those who are to hear of it.
 struct Passes {
     opened: OpenedOwned,
@@ -102,6 +79,8 @@ struct Passes {
     stop: CancellationToken,
     last: Mutex<Option<Verdict>>,
     quiet: Mutex<Option<QuietPass>>,
+    /// For the log.
+    known: Mutex<log::Known>,
 }
 
 #[async_trait]
@@ -112,7 +91,7 @@ impl Work for Passes {
             let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
             last.replace(report.verdict)
         };
-        log(&report);
+        log::tell_pass(&report, &mut self.known.lock().unwrap_or_else(PoisonError::into_inner));
         self.forget_the_one_before(&report).await;
         if is_news(before, report.verdict) {
             let code = exit::of_verdict(report.verdict);
@@ -172,16 +151,6 @@ fn is_news(before: Option<Verdict>, now: Verdict) -> bool {
         Verdict::Done => true,
         Verdict::Busy | Verdict::NothingToDo | Verdict::Skipped | Verdict::Interrupted => false,
         trouble => before != Some(trouble),
-    }
-}
-
-fn log(report: &Report) {
-    let Some(owned) = &report.owned else { return };
-    for item in &owned.items {
-        tracing::info!(dataset = item.dataset, why = item.why, outcome = ?item.outcome, "went for a dataset");
-    }
-    for warning in &report.warnings {
-        tracing::warn!("{warning}");
     }
 }
 

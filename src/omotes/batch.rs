@@ -14,6 +14,7 @@ use super::Rules;
 use super::patience::{SHORT, WORK, within};
 use super::reading::Message;
 use super::rows::{self, Need};
+use super::told::Told;
 use crate::crash_point;
 use crate::problem::{Problem, Result};
 use crate::registry::beside::{Beside, Neighbour};
@@ -43,6 +44,8 @@ pub(super) struct Found {
     pub deletes: bool,
     /// Jobs that had a row.
     pub rows: BTreeSet<JobId>,
+    /// For the log, once it is committed.
+    pub told: Vec<Told>,
 }
 
 #[async_trait]
@@ -60,6 +63,7 @@ impl Beside for Batch<'_> {
         crash_point::reach("omotes-before-writes");
         rows::write(connection, &desk).await?;
         self.found.deletes = desk.follows.events.iter().any(|event| matches!(event, Event::Deleted(_)));
+        self.found.told = desk.told;
         Ok(desk.follows.events)
     }
 }

@@ -6,6 +6,7 @@
 use prost::Message;
 
 use super::desk::Desk;
+use super::told::What;
 use super::{answer, reading};
 use crate::amqp::wire::JobDelete;
 use crate::amqp::wire::job_result::ResultType;
@@ -26,16 +27,19 @@ impl Deletion {
 
     pub(super) fn decide(self, desk: &mut Desk) {
         desk.follows.deleted.insert(self.job);
-        delete(self.job, desk);
+        let has_row = desk.jobs.contains_key(&self.job);
+        self.cancel(desk, if has_row { What::Deleted } else { What::DeletedWithoutRow });
     }
-}
 
-fn delete(job: JobId, desk: &mut Desk) {
-    desk.happened(Event::Deleted(job));
-    if let Some(row) = desk.end(job) {
-        desk.revoke(job, row.celery_id);
-        desk.send(answer::status(job, JobStatus::Cancelled));
-        desk.send(answer::result(job, ResultType::Cancelled, ""));
+    fn cancel(self, desk: &mut Desk, what: What) {
+        desk.tell(self.job, what);
+        desk.happened(Event::Deleted(self.job));
+        let Some(row) = desk.end(self.job) else { return };
+        if row.celery_id.is_some_and(|id| !desk.revoke(self.job, &id)) {
+            desk.tell(self.job, What::CannotBeRevoked);
+        }
+        desk.send(answer::status(self.job, JobStatus::Cancelled));
+        desk.send(answer::result(self.job, ResultType::Cancelled, ""));
     }
 }
 
@@ -43,13 +47,14 @@ fn delete(job: JobId, desk: &mut Desk) {
 pub(super) fn time_out(job: JobId, desk: &mut Desk) {
     if desk.jobs.get(&job).is_some_and(|row| row.overdue) {
         desk.follows.ended_by_time.insert(job);
-        delete(job, desk);
+        Deletion { job }.cancel(desk, What::OutOfTime);
     }
 }
 
 /// The job may have begun since the last check, so that no list has shown it yet.
 pub(super) fn forget_stale(job: JobId, desk: &mut Desk) {
     if desk.jobs.get(&job).is_some_and(|row| row.stale) {
+        desk.tell(job, What::Stale);
         desk.remove(job);
         desk.happened(Event::JobIsLive(job));
     }

@@ -9,14 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::letter::{Content, Letter};
+use super::told::{Told, What};
 use crate::retention::ownership::JobId;
 use crate::retention::ownership::event::Event;
 
 /// A row of `job`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Job {
-    /// `None`: its task has not been given an id.
-    pub celery_id: Option<Uuid>,
+    /// `None`: its task has not been given an id. Ours are UUIDs; other programs may give others.
+    pub celery_id: Option<String>,
+    pub workflow: Option<String>,
     pub status: Status,
     /// How often its task began.
     pub starts: i64,
@@ -55,6 +57,8 @@ pub(super) struct Desk {
     /// Ended by time itself, and by nobody since.
     pub ended_by_time: BTreeSet<JobId>,
     pub follows: Follows,
+    /// What the log is to say, in this order.
+    pub told: Vec<Told>,
 }
 
 /// All that is to be written.
@@ -82,13 +86,16 @@ pub(super) struct Follows {
 
 impl Desk {
     /// The job where this is a run of it that counts.
-    pub(super) fn running_as(&self, job: JobId, celery_id: Option<Uuid>) -> Option<&Job> {
-        self.jobs.get(&job).filter(|row| row.celery_id.is_some() && row.celery_id == celery_id)
+    pub(super) fn running_as(&self, job: JobId, celery_id: Option<&str>) -> Option<&Job> {
+        self.jobs.get(&job).filter(|row| celery_id.is_some() && row.celery_id.as_deref() == celery_id)
     }
 
     pub(super) fn register(&mut self, job: JobId, new: NewJob) {
-        let celery_id = Some(new.celery_id);
-        let row = Job { celery_id, ..Job::default() };
+        let row = Job {
+            celery_id: Some(new.celery_id.to_string()),
+            workflow: Some(new.workflow.clone()),
+            ..Job::default()
+        };
         self.jobs.insert(job, row);
         self.follows.registered.insert(job, new);
     }
@@ -126,10 +133,24 @@ impl Desk {
         self.follows.letters.push(letter);
     }
 
-    pub(super) fn revoke(&mut self, job: JobId, celery_id: Option<Uuid>) {
-        if let Some(celery_id) = celery_id {
+    /// Says whether a task of this id can be told to end: letters know none but UUIDs.
+    pub(super) fn revoke(&mut self, job: JobId, celery_id: &str) -> bool {
+        let id = Uuid::parse_str(celery_id);
+        if let Ok(celery_id) = id {
             self.send(Letter { job, content: Content::Revoke { celery_id } });
         }
+        id.is_ok()
+    }
+
+    /// Of a job with its row, or of one that nobody knows.
+    pub(super) fn tell(&mut self, job: JobId, what: What) {
+        let workflow = self.jobs.get(&job).and_then(|row| row.workflow.clone());
+        self.told.push(Told { job, workflow, what });
+    }
+
+    /// Of a job as its message has it.
+    pub(super) fn tell_of(&mut self, job: JobId, workflow: &str, what: What) {
+        self.told.push(Told { job, workflow: Some(workflow.to_owned()), what });
     }
 
     pub(super) fn happened(&mut self, event: Event) {

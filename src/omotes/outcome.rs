@@ -5,9 +5,9 @@
 //! the job; and a run that does not count changes nothing.
 
 use prost::Message;
-use uuid::Uuid;
 
 use super::desk::Desk;
+use super::told::What;
 use super::{answer, reading};
 use crate::amqp::esdl;
 use crate::amqp::wire::TaskResult;
@@ -19,7 +19,7 @@ use crate::retention::ownership::event::Event;
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
     pub job: JobId,
-    celery_id: Option<Uuid>,
+    celery_id: Option<String>,
     result_type: ResultType,
     event: Event,
     message: TaskResult,
@@ -34,13 +34,14 @@ impl Outcome {
             Ok(task_result::ResultType::Error) => (ResultType::Error, Event::Failed(job)),
             Err(_) => return Err("its result type is not known"),
         };
-        let celery_id = Uuid::parse_str(&message.celery_task_id).ok();
+        let celery_id = reading::celery_id(&message.celery_task_id);
         Ok(Self { job, celery_id, result_type, event, message })
     }
 
     pub(super) fn decide(&self, desk: &mut Desk) {
         let is_known = desk.jobs.contains_key(&self.job);
-        if desk.running_as(self.job, self.celery_id).is_some() {
+        if desk.running_as(self.job, self.celery_id.as_deref()).is_some() {
+            desk.tell(self.job, self.what());
             desk.end(self.job);
             desk.send(answer::result_of_task(self.job, self.result_type, &self.message));
             // It was at work: where no check has seen it, it began after the last one, and wrote nothing before.
@@ -51,7 +52,18 @@ impl Outcome {
                 desk.happened(Event::CancelTombstone(self.job));
             }
             // What it wrote is owned, whoever was told. A failure of who knows which run ends nothing.
+            desk.tell(self.job, What::SucceededWithoutRow);
             desk.happened(self.event.clone());
+        } else {
+            desk.tell(self.job, if is_known { What::ResultOfOtherRun } else { What::FailedWithoutRow });
+        }
+    }
+
+    fn what(&self) -> What {
+        match self.event {
+            Event::Succeeded { .. } => What::Succeeded,
+            Event::SucceededWithAnUnknownDataset(_) => What::SucceededUnreadably,
+            _ => What::Failed,
         }
     }
 }

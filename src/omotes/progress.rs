@@ -7,6 +7,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use super::desk::{Desk, Status};
+use super::told::What;
 use super::{answer, reading};
 use crate::amqp::taker::Delivered;
 use crate::amqp::wire::TaskProgressUpdate;
@@ -19,8 +20,7 @@ use crate::retention::ownership::event::Event;
 #[derive(Debug, Clone)]
 pub(super) struct Progress {
     pub job: JobId,
-    /// `None`: what it says is no id of ours.
-    celery_id: Option<Uuid>,
+    celery_id: Option<String>,
     step: Step,
 }
 
@@ -41,12 +41,12 @@ enum Step {
 impl Progress {
     pub(super) fn read(body: &[u8], delivered: &Delivered) -> Result<Self, &'static str> {
         let update = TaskProgressUpdate::decode(body).map_err(|_| "this is no TaskProgressUpdate message")?;
-        let (job, celery_id) = (reading::job(&update.job_id)?, Uuid::parse_str(&update.celery_task_id).ok());
+        let (job, celery_id) = (reading::job(&update.job_id)?, reading::celery_id(&update.celery_task_id));
         let step = match update.progress_type {
             Some(ProgressType::Status(status)) if status == i32::from(ProgressStatus::Start) => {
                 // One that is called like its job or its run says nothing of its own.
                 let message = delivered.id.as_deref().and_then(|id| Uuid::parse_str(id).ok());
-                let message = message.filter(|id| *id != job.0 && Some(*id) != celery_id);
+                let message = message.filter(|id| *id != job.0 && celery_id != Some(id.to_string()));
                 Step::Began { again: delivered.again, message }
             }
             Some(ProgressType::Status(_)) => return Err("its status is not known"),
@@ -57,22 +57,34 @@ impl Progress {
     }
 
     pub(super) fn decide(&self, desk: &mut Desk, delivery_limit: i64) {
-        let Some(row) = desk.running_as(self.job, self.celery_id) else {
-            desk.revoke(self.job, self.celery_id);
+        let Some(row) = desk.running_as(self.job, self.celery_id.as_deref()) else {
+            desk.tell(self.job, What::OtherRun);
+            self.revoke(desk);
             return;
         };
         match &self.step {
-            Step::Fraction { done, message } => desk.send(answer::progress(self.job, *done, message)),
+            Step::Fraction { done, message } => {
+                desk.tell(self.job, What::IsAt(*done));
+                desk.send(answer::progress(self.job, *done, message));
+            }
             // A worker that dies makes the broker deliver its task again, not this message.
             Step::Began { again: true, .. } if row.status == Status::Running => {}
             // Whoever was given it once more may have been faster than who had it first.
             Step::Began { message: Some(message), .. } if row.counted.contains(message) => {}
             Step::Began { .. } if row.starts >= delivery_limit => self.give_up(desk),
-            Step::Began { message, .. } => self.begin(*message, desk),
+            Step::Began { message, .. } => {
+                let is_first = row.starts == 0;
+                self.begin(desk, *message, if is_first { What::Began } else { What::BeganAgain });
+            }
         }
     }
 
-    fn begin(&self, message: Option<Uuid>, desk: &mut Desk) {
+    fn revoke(&self, desk: &mut Desk) -> bool {
+        self.celery_id.as_deref().is_some_and(|id| desk.revoke(self.job, id))
+    }
+
+    fn begin(&self, desk: &mut Desk, message: Option<Uuid>, what: What) {
+        desk.tell(self.job, what);
         desk.change(self.job, |row| {
             row.status = Status::Running;
             row.starts += 1;
@@ -84,8 +96,11 @@ impl Progress {
     }
 
     fn give_up(&self, desk: &mut Desk) {
+        desk.tell(self.job, What::BeganTooOften);
         desk.end(self.job);
-        desk.revoke(self.job, self.celery_id);
+        if !self.revoke(desk) {
+            desk.tell(self.job, What::CannotBeRevoked);
+        }
         desk.send(answer::status(self.job, JobStatus::Cancelled));
         desk.send(answer::result(self.job, ResultType::Error, answer::RETRIED_TOO_OFTEN));
         desk.happened(Event::Failed(self.job));

@@ -30,6 +30,8 @@ use self::round::Round;
 
 /// How many letters are on their way at once.
 const AT_ONCE: u16 = 500;
+/// How the troubles of this part are known.
+const LETTERS: &str = "letters";
 /// How often a replica that does not send asks whether it shall. Each asking is a session of the database.
 const STANDING_BY: Duration = Duration::from_secs(1);
 
@@ -81,10 +83,10 @@ impl Publisher<'_> {
 
     fn tell(&self, problem: &Problem, pause: Duration) {
         let why = problem.to_string();
-        if self.counters.trouble().as_ref() == Some(&why) {
-            tracing::debug!("letters still cannot be sent, again in {pause:.1?}");
+        if self.counters.troubles.is_news(LETTERS, &why) {
+            tracing::warn!("letters cannot be sent, which is tried again: {problem}");
         } else {
-            tracing::warn!("sending letters broke off, again in {pause:.1?}: {problem}");
+            tracing::debug!("letters still cannot be sent, again in {pause:.1?}: {problem}");
         }
         self.counters.interrupted(&why);
     }
@@ -123,7 +125,11 @@ impl Publisher<'_> {
                 self.outbox.give_up_lead().await;
                 is_first = true;
             }
-            if !self.outbox.take_lead().await? {
+            let leads = self.outbox.take_lead().await?;
+            if self.counters.troubles.works(LETTERS) {
+                tracing::info!("letters can be sent again");
+            }
+            if !leads {
                 course.tell_nothing();
                 self.counters.held_up(None);
                 rest(cancel, tokio::time::sleep(STANDING_BY)).await;

@@ -46,6 +46,12 @@ impl Message {
     }
 }
 
+/// In one way of writing it, as far as it is a UUID. `None`: there is none.
+pub(super) fn celery_id(text: &str) -> Option<String> {
+    let text = Uuid::parse_str(text).map_or_else(|_| text.to_owned(), |id| id.to_string());
+    (!text.is_empty()).then_some(text)
+}
+
 pub(super) fn job(text: &str) -> Result<JobId, &'static str> {
     Uuid::parse_str(text).map(JobId).map_err(|_| "its job id is not a UUID")
 }

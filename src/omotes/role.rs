@@ -14,18 +14,19 @@ use super::publisher::{Places, Publisher};
 use super::takers::{Deletions, Submissions, TaskProgress, TaskResults};
 use super::workflows::Workflows;
 use super::{Orchestrator, Rules, tables, with_jobs};
-use crate::amqp::LineCounters;
+use crate::amqp::broker;
 use crate::amqp::line::{Line, Queue, Taken};
 use crate::amqp::taker::Taker;
+use crate::amqp::{LineCounters, Troubles};
 use crate::config::queues::{DELETIONS, OLD_DELETIONS, REQUEST_KEY, REQUESTS, SUBMISSIONS};
-use crate::config::{OmotesSettings, RegistrySettings};
+use crate::config::{BrokerSettings, OmotesSettings, RegistrySettings};
 use crate::problem::Result;
 use crate::registry::beside::Neighbour;
 use crate::registry::{self, Registry};
 use crate::wake::Wake;
 
 /// What each part has done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct RoleCounters {
     pub submissions: LineCounters,
     pub deletions: LineCounters,
@@ -33,6 +34,22 @@ pub struct RoleCounters {
     pub results: LineCounters,
     pub requests: LineCounters,
     pub letters: LineCounters,
+}
+
+impl Default for RoleCounters {
+    /// What stops several of them is told once.
+    fn default() -> Self {
+        let troubles = Troubles::default();
+        let of_line = || LineCounters::sharing(&troubles);
+        Self {
+            submissions: of_line(),
+            deletions: of_line(),
+            progress: of_line(),
+            results: of_line(),
+            requests: of_line(),
+            letters: of_line(),
+        }
+    }
 }
 
 impl RoleCounters {
@@ -78,6 +95,28 @@ impl Role {
         let orchestrator = Arc::new(Orchestrator::open(&registry_settings, registry, rules, wake)?);
         let counters = RoleCounters::default();
         Ok(Self { settings, registry: registry_settings, workflows, orchestrator, counters })
+    }
+
+    /// What stands beside what, for the log: without passwords.
+    pub fn places(&self) -> Vec<(&'static str, String)> {
+        let settings = &self.settings;
+        let brokers = [
+            ("the broker of the clients", &settings.clients),
+            ("the broker of the workers", &settings.workers),
+            ("the broker of the tasks", &settings.tasks),
+        ];
+        // Usually the same as that of the workers.
+        let is_told = |(what, broker): &(&str, &BrokerSettings)| {
+            *what != brokers[2].0 || !broker.is_the_same_as(&settings.workers)
+        };
+        let shown = brokers.into_iter().filter(is_told).map(|(what, broker)| (what, broker::shown(broker)));
+        let database =
+            Neighbour::of(&self.registry).map(|place| ("the database of jobs and registry", place.address()));
+        database.into_iter().chain(shown).collect()
+    }
+
+    pub fn workflow_count(&self) -> usize {
+        self.workflows.names().count()
     }
 
     /// For whoever deletes jobs through a registry: it cancels them as well.

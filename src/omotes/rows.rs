@@ -14,6 +14,7 @@ use super::Rules;
 use super::desk::{Desk, Follows, Job, Status};
 use super::outbox;
 use super::outbox::uuid;
+use super::reading;
 use crate::registry::beside::Neighbour;
 use crate::retention::ownership::JobId;
 
@@ -31,7 +32,8 @@ const LOCKED: &str = concat!(
     "SELECT job_id::text, celery_id, status::text, \
        coalesce(status = 'RUNNING' \
          AND running_at + (timeout_after_ms + $3::bigint) * interval '1 millisecond' < clock_timestamp(), false), \
-       coalesce(running_at, submitted_at, registered_at) < clock_timestamp() - $2::bigint * interval '1 second' \
+       coalesce(running_at, submitted_at, registered_at) < clock_timestamp() - $2::bigint * interval '1 second', \
+       workflow_type \
      FROM job WHERE job_id = ",
     jobs!("1"),
     " ORDER BY job_id FOR UPDATE"
@@ -168,7 +170,7 @@ async fn change(connection: &mut PgConnection, desk: &Desk) -> sqlx::Result<()> 
     let began = |job: &JobId| desk.follows.started.contains(job);
     sqlx::query(CHANGE)
         .bind(texts(changed.iter().map(|(job, _)| *job)))
-        .bind(changed.iter().map(|(_, row)| row.celery_id.map(|id| id.to_string())).collect::<Vec<_>>())
+        .bind(changed.iter().map(|(_, row)| row.celery_id.as_deref()).collect::<Vec<_>>())
         .bind(changed.iter().map(|(_, row)| row.status.label()).collect::<Vec<_>>())
         .bind(changed.iter().map(|(job, _)| began(job)).collect::<Vec<_>>())
         .execute(connection)
@@ -211,7 +213,8 @@ fn id(row: &PgRow) -> sqlx::Result<JobId> {
 fn job(row: &PgRow) -> sqlx::Result<(JobId, Job)> {
     let celery_id: Option<String> = row.try_get(1)?;
     let job = Job {
-        celery_id: celery_id.and_then(|text| text.parse().ok()),
+        celery_id: celery_id.as_deref().and_then(reading::celery_id),
+        workflow: row.try_get(5)?,
         status: Status::of(row.try_get(2)?),
         overdue: row.try_get(3)?,
         stale: row.try_get(4)?,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::desk::{Desk, NewJob, Status};
 use super::letter::{Content, Letter};
+use super::told::What;
 use super::{Rules, answer, reading, task};
 use crate::amqp::wire::JobSubmission;
 use crate::amqp::wire::job_result::ResultType;
@@ -44,27 +45,33 @@ impl Submission {
 
     pub(super) fn decide(&self, desk: &mut Desk, rules: &Rules, new_id: fn() -> Uuid) {
         if desk.over.contains(&self.job) {
+            desk.tell_of(self.job, &self.workflow, What::CameAgain);
             return;
         }
         let is_unknown = !rules.workflows.contains(&self.workflow);
         if let Some(row) = desk.jobs.get(&self.job) {
             let is_without_a_task = row.status == Status::Registered && row.celery_id.is_none();
             if is_without_a_task && is_unknown {
+                desk.tell_of(self.job, &self.workflow, What::UnknownWorkflow);
                 desk.end(self.job);
                 desk.happened(Event::Failed(self.job));
                 let logs = answer::unknown_workflow(&self.workflow);
                 desk.send(answer::result(self.job, ResultType::Error, &logs));
             } else if is_without_a_task {
                 self.give_a_task(desk, new_id());
+            } else {
+                desk.tell_of(self.job, &self.workflow, What::CameAgain);
             }
         } else if desk.deleted.contains(&self.job) {
             desk.send(answer::status(self.job, JobStatus::Cancelled));
-            self.turn_away(desk, ResultType::Cancelled, "");
+            self.turn_away(desk, What::DeletedBefore, ResultType::Cancelled, "");
         } else if is_unknown {
-            self.turn_away(desk, ResultType::Error, &answer::unknown_workflow(&self.workflow));
+            let logs = answer::unknown_workflow(&self.workflow);
+            self.turn_away(desk, What::UnknownWorkflow, ResultType::Error, &logs);
         } else if self.reference.as_ref().is_some_and(|reference| reference.contains('\0')) {
             self.turn_away(
                 desk,
+                What::UnusableReference,
                 ResultType::Error,
                 "The job reference has a character that cannot be stored.",
             );
@@ -75,11 +82,13 @@ impl Submission {
 
     /// Another program stored it and never sent its task.
     fn give_a_task(&self, desk: &mut Desk, celery_id: Uuid) {
-        desk.change(self.job, |row| row.celery_id = Some(celery_id));
+        desk.change(self.job, |row| row.celery_id = Some(celery_id.to_string()));
+        desk.tell_of(self.job, &self.workflow, What::GetsItsTask);
         desk.send(self.task(celery_id));
     }
 
-    fn turn_away(&self, desk: &mut Desk, result: ResultType, logs: &str) {
+    fn turn_away(&self, desk: &mut Desk, what: What, result: ResultType, logs: &str) {
+        desk.tell_of(self.job, &self.workflow, what);
         desk.turn_away(self.job);
         desk.send(answer::result(self.job, result, logs));
     }
@@ -92,6 +101,7 @@ impl Submission {
             timeout_ms: self.timeout_ms.and_then(|timeout| i32::try_from(timeout).ok()),
             reference: self.reference.clone().unwrap_or_default(),
         };
+        desk.tell_of(self.job, &self.workflow, What::Submitted);
         desk.register(self.job, new);
         desk.send(self.task(celery_id));
     }

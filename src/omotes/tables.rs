@@ -80,7 +80,9 @@ pub async fn prepare(place: &Neighbour) -> Result<()> {
         let found = look(&mut session).await.map_err(failed)?;
         found.refuse()?;
         let failed = |error: sqlx::Error| place.problem("make the tables of OMOTES", &error);
-        return make(&mut session, &found).await.map_err(failed);
+        make(&mut session, &found).await.map_err(failed)?;
+        found.tell_made(&place.address());
+        return Ok(());
     }
     found.refuse()
 }
@@ -134,6 +136,14 @@ fn newest() -> i64 {
 impl Found {
     fn has(&self, table: &str) -> bool {
         self.columns.iter().any(|(name, ..)| name == table)
+    }
+
+    fn tell_made(&self, at: &str) {
+        if self.has("alembic_version") {
+            tracing::info!(at, "the tables of OMOTES are adopted as they are, and ours made beside them");
+        } else {
+            tracing::info!(at, "there were no tables of OMOTES: they are made, and ours beside them");
+        }
     }
 
     fn refuse(&self) -> Result<()> {

@@ -29,6 +29,8 @@ pub enum Condition {
     Ok,
     /// Another replica does this, and we take over when it ends.
     Standby,
+    /// An orchestrator of the other kind is at work, and we take its place when it is stopped.
+    WaitsForOrchestrator,
     Trouble,
 }
 
@@ -43,7 +45,7 @@ impl From<bool> for Condition {
     get, path = "/health", operation_id = "health", tag = "health",
     responses(
         (status = 200, description = "Everything works, or stands by for another replica", body = HealthView),
-        (status = 503, description = "A part is in trouble; the log says why", body = HealthView),
+        (status = 503, description = "A part waits for another orchestrator to be stopped, or is in trouble; the log says why", body = HealthView),
     ),
 )]
 pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthView>) {
@@ -51,7 +53,7 @@ pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthVi
     let status = parts.iter().map(|(_, condition)| *condition).max().unwrap_or(Condition::Ok);
     let code = match status {
         Condition::Ok | Condition::Standby => StatusCode::OK,
-        Condition::Trouble => StatusCode::SERVICE_UNAVAILABLE,
+        Condition::WaitsForOrchestrator | Condition::Trouble => StatusCode::SERVICE_UNAVAILABLE,
     };
     (code, Json(HealthView { status, parts: parts.into_iter().collect() }))
 }

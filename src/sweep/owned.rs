@@ -4,6 +4,7 @@
 //! steps. Invariants: nothing is dropped before its intent is journaled and everything was read once more,
 //! and a mark counts as announced only after a report with it was journaled.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -19,8 +20,8 @@ use crate::report::owned::OwnedReport;
 use crate::report::{Report, Verdict, verdict};
 use crate::retention::guard::{GuardName, Refusal};
 use crate::retention::model::StoreIdentity;
-use crate::retention::ownership::OwnedName;
 use crate::retention::ownership::check::{Implausible, Inventory};
+use crate::retention::ownership::{JobId, OwnedName};
 use crate::state::{NewRun, RunId};
 use crate::store::owned::{ListedDataset, OwnedStore};
 
@@ -30,12 +31,15 @@ pub mod found;
 #[cfg(test)]
 mod interleavings;
 pub mod journal;
+mod lost;
 mod second_look;
 mod settle;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+
+use lost::Lost;
 
 pub use journal::Journal;
 
@@ -65,7 +69,8 @@ pub struct OwnedPass {
 struct Looked {
     datasets: Vec<ListedDataset>,
     checked: Checked,
-    has_job_list: bool,
+    /// Who is at work, where somebody keeps a list.
+    job_list: Option<BTreeSet<JobId>>,
 }
 
 impl OwnedPass {
@@ -106,8 +111,8 @@ impl OwnedPass {
         match previewed {
             Err(why) => report.refusals.push(implausible(&why)),
             Ok(checked) => {
-                let has_job_list = self.registry.has_job_list().await?;
-                let looked = Looked { datasets, checked, has_job_list };
+                let job_list = self.job_list(&inventory).await?;
+                let looked = Looked { datasets, checked, job_list };
                 report.warnings.extend(self.warnings(&looked, now));
                 let due = self.fill(&mut owned, &looked, now);
                 for due in &due {
@@ -164,13 +169,22 @@ impl OwnedPass {
             Ok(checked) => checked,
             Err(why) => return Ok(Err(why)),
         };
-        let has_job_list = self.registry.has_job_list().await?;
-        Ok(Ok(Looked { datasets, checked, has_job_list }))
+        let job_list = self.job_list(&inventory).await?;
+        Ok(Ok(Looked { datasets, checked, job_list }))
     }
 
     fn warnings(&self, looked: &Looked, now: i64) -> Vec<String> {
         let ledger = &looked.checked.ledger;
-        found::warnings(ledger, looked.datasets.len(), looked.has_job_list, &self.settings, now)
+        let has_job_list = looked.job_list.is_some();
+        let mut warnings = found::warnings(ledger, looked.datasets.len(), has_job_list, &self.settings, now);
+        let lost = Lost { ledger, listed: looked.job_list.as_ref(), settings: &self.settings.check };
+        warnings.extend(lost.warning(&looked.checked.decisions));
+        warnings
+    }
+
+    async fn job_list(&self, inventory: &Inventory) -> Result<Option<BTreeSet<JobId>>> {
+        let has_job_list = self.registry.has_job_list().await?;
+        Ok(has_job_list.then(|| lost::ids(&inventory.live_jobs)))
     }
 
     async fn gather(&self) -> Result<(Vec<ListedDataset>, Inventory)> {

@@ -5,6 +5,7 @@ mod installation;
 mod kills;
 mod letters;
 mod lines;
+mod log;
 mod odd;
 mod refusals;
 mod replicas;

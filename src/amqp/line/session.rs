@@ -49,7 +49,7 @@ impl Session<'_> {
         self.line.taker.begun().await?;
         *reached = Reached::Listening;
         self.line.counters.begun();
-        tracing::info!(queue = self.line.queue.name, "listening on {}", self.place);
+        self.tell_listening();
         loop {
             let first = tokio::select! {
                 biased;
@@ -59,7 +59,9 @@ impl Session<'_> {
             let began = Instant::now();
             // Nothing here is dropped half way: the batch in hand is finished, whoever waits.
             let (batch, has_ended) = gather(first, &mut consumer, self.line.taker.at_once());
-            self.take_in(self.line.queue.name, &batch).await?;
+            self.take_in(self.line.queue.name, &batch)
+                .await
+                .inspect_err(|_| self.line.counters.took(false))?;
             let last = batch.last().map_or(0, |delivery| delivery.delivery_tag);
             let acknowledged = self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await;
             acknowledged.map_err(|error| self.place.failed("acknowledge messages", &error))?;
@@ -67,6 +69,7 @@ impl Session<'_> {
             if batch.len() >= usize::from(self.line.taker.at_once()) || began.elapsed() > SLOW {
                 self.line.counters.fell_behind();
             }
+            self.tell_taken();
             if has_ended {
                 return Err(Problem::unreachable(format!("{} ended the delivery", self.place)));
             }
@@ -106,6 +109,26 @@ impl Session<'_> {
         let looked = look_at_queue(&self.channel, name).await;
         let queue = looked.map_err(|error| self.place.failed(&format!("look at `{name}`"), &error))?;
         Ok(queue.message_count() == 0)
+    }
+
+    /// Where what was in hand could not be committed, only the next batch shows whether anything is better.
+    fn tell_listening(&self) {
+        let (queue, counters) = (self.line.queue.name, self.line.counters);
+        if counters.cannot_take() {
+            tracing::debug!(queue, "listening on {}", self.place);
+        } else {
+            counters.troubles.works(queue);
+            tracing::info!(queue, "listening on {}", self.place);
+        }
+    }
+
+    fn tell_taken(&self) {
+        let (queue, counters) = (self.line.queue.name, self.line.counters);
+        if counters.cannot_take() {
+            counters.took(true);
+            counters.troubles.works(queue);
+            tracing::info!(queue, "messages are taken again");
+        }
     }
 
     /// Exactly as the other programs declare it; other arguments would close the channel.

@@ -118,6 +118,8 @@ fn of_line(line: &LineCounters) -> Condition {
         Condition::Ok
     } else if line.stands_by() {
         Condition::Standby
+    } else if line.waits() {
+        Condition::WaitsForOrchestrator
     } else {
         Condition::Trouble
     }

@@ -26,6 +26,11 @@ impl Neighbour {
         place::postgres(settings)?.map(Self).ok_or_else(crate::registry::beside::not_here)
     }
 
+    /// Without the password.
+    pub fn address(&self) -> String {
+        self.0.address()
+    }
+
     pub async fn session(&self, task: &str) -> Result<PgConnection> {
         self.0.session(task).await
     }

@@ -92,7 +92,7 @@ impl Postgres {
     }
 
     /// `host:port/database as role`, without the password.
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let role = self.options.get_username();
         let database = self.options.get_database().unwrap_or(role);
         format!("{}:{}/{database} as {role}", self.options.get_host(), self.options.get_port())

@@ -10,6 +10,7 @@ use crate::retention::ownership::{Ledger, OwnedName, SeenDataset};
 use crate::state::{DatasetHistory, Outcome};
 use crate::store::owned::ListedDataset;
 
+use super::lost::Lost;
 use super::{OwnedPass, found, implausible};
 
 impl OwnedPass {
@@ -38,6 +39,11 @@ impl OwnedPass {
         };
         if decision.is_none() && previewed.is_ok() && history.is_empty() && !is_known(name, &ledger) {
             return Err(unknown(name));
+        }
+        if let (Some(decision), Ok(checked)) = (decision, &previewed) {
+            let listed = self.job_list(&inventory).await?;
+            let (ledger, settings) = (&checked.ledger, &self.settings.check);
+            steps.extend(Lost { ledger, listed: listed.as_ref(), settings }.steps(decision));
         }
         let conclusion = match (decision, &previewed) {
             (Some(decision), _) => self.conclusion(decision, now),

@@ -57,6 +57,20 @@ async fn a_job_goes_from_its_submission_to_its_result() {
     let said = "Workflow type sorcery is unknown by orchestrator at the time this submission was received.";
     assert_eq!((result["result"].as_i64(), result["logs"].as_str()), (Some(ERROR), Some(said)));
     place.no_job_is_left().await;
+    let log = serving.log();
+    let said = |job: &str| -> Vec<&str> {
+        let lines = log.lines().filter(|line| line.contains(job));
+        lines.map(|line| line.split_once(": ").map_or(line, |(_, rest)| rest)).collect()
+    };
+    let (began, submitted) = ("a task began", "a job was submitted");
+    let with = |what: &str, job: &str| format!("{what} job={job} workflow=\"echo\"");
+    for (job, end) in [(&job, "a job succeeded"), (&failed, "a job failed")] {
+        let lines = [submitted, began, end].map(|what| with(what, job));
+        assert!(said(job).iter().zip(&lines).all(|(said, line)| said.ends_with(line)), "{:?}", said(job));
+        assert_eq!(said(job).len(), 3, "{:?}", said(job));
+    }
+    assert!(log.contains("nobody knows its workflow job=") && log.contains("workflow=\"sorcery\""), "{log}");
+    assert!(!log.contains("this task was told to fail"), "what a job says is its client's own");
     serving.stop().await;
 }
 

@@ -85,6 +85,33 @@ async fn a_row_that_another_program_left_without_a_task_gets_one() {
     assert!(place.sent().await.is_empty());
 }
 
+/// Ids of ours are UUIDs; a task that another program began may have any.
+#[tokio::test]
+async fn a_task_with_an_id_that_is_no_uuid_begins_and_ends_as_any_other() {
+    let mut place = Place::new().await;
+    let (job, deleted) = (Uuid::now_v7(), Uuid::now_v7());
+    for job in [job, deleted] {
+        let row = format!(
+            "INSERT INTO job (job_id, celery_id, workflow_type, status, registered_at, submitted_at) \
+             VALUES ('{job}', 'old-celery-1', 'grow_optimizer', 'SUBMITTED', now(), now())"
+        );
+        place.database.run(&row).await;
+    }
+    place.progress(start(job, "old-celery-2")).await;
+    assert_eq!(place.row(job).await.expect("a row").0, "SUBMITTED", "another run");
+    place.progress(start(job, "old-celery-1")).await;
+    assert_eq!(place.row(job).await, Some(("RUNNING".into(), Some("old-celery-1".into()))));
+    place.result(outcome(job, "old-celery-2", true)).await;
+    place.result(outcome(job, "", true)).await;
+    place.result(outcome(job, "old-celery-1", true)).await;
+    place.delete(deleted).await;
+    let said = all_said(&place.sent().await);
+    let succeeded = ["status RUNNING", "result SUCCEEDED `what it said`"];
+    assert_eq!(said, [succeeded, CANCELLED].concat(), "nothing can revoke them");
+    assert!(place.is_empty().await);
+    assert_eq!(place.registration(job).await, Some((Some(dataset_of(job)), false)));
+}
+
 #[tokio::test]
 async fn a_row_without_a_task_of_a_workflow_that_nobody_knows_ends_with_one_result() {
     let mut place = Place::new().await;

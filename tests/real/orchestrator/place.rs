@@ -1,5 +1,6 @@
 //! Replicas of an orchestrator on one database, a sender of letters, and messages as clients and workers write them.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,7 +159,7 @@ pub fn deletion(job: Uuid) -> Vec<u8> {
     JobDelete { uuid: job.to_string() }.encode_to_vec()
 }
 
-fn update(job: Uuid, celery_id: Uuid, step: ProgressType) -> Vec<u8> {
+fn update(job: Uuid, celery_id: impl Display, step: ProgressType) -> Vec<u8> {
     TaskProgressUpdate {
         job_id: job.to_string(),
         celery_task_id: celery_id.to_string(),
@@ -169,11 +170,11 @@ fn update(job: Uuid, celery_id: Uuid, step: ProgressType) -> Vec<u8> {
     .encode_to_vec()
 }
 
-pub fn start(job: Uuid, celery_id: Uuid) -> Vec<u8> {
+pub fn start(job: Uuid, celery_id: impl Display) -> Vec<u8> {
     update(job, celery_id, ProgressType::Status(ProgressStatus::Start.into()))
 }
 
-pub fn fraction(job: Uuid, celery_id: Uuid, done: f64) -> Vec<u8> {
+pub fn fraction(job: Uuid, celery_id: impl Display, done: f64) -> Vec<u8> {
     update(job, celery_id, ProgressType::Progress(done))
 }
 
@@ -185,7 +186,7 @@ pub fn esdl(dataset: &str) -> String {
     format!("<esdl:EnergySystem xmlns:esdl=\"http://www.tno.nl/esdl\" id=\"{dataset}\"/>")
 }
 
-pub fn outcome(job: Uuid, celery_id: Uuid, is_success: bool) -> Vec<u8> {
+pub fn outcome(job: Uuid, celery_id: impl Display, is_success: bool) -> Vec<u8> {
     TaskResult {
         job_id: job.to_string(),
         celery_task_id: celery_id.to_string(),
