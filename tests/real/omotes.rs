@@ -8,5 +8,6 @@ mod lines;
 mod odd;
 mod refusals;
 mod replicas;
+mod variables;
 mod whole;
 mod workflows;
