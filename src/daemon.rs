@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::problem::{Kind, Problem, Result};
+use crate::problem::{Kind, Problem, Result, on_one_line};
 use crate::report::{Report, Verdict};
 use crate::wake::{Status, Wake};
 
@@ -162,7 +162,8 @@ impl Daemon {
             status.last_error = Some(trouble.clone());
             status.last_error_at = Some(now);
         });
-        tracing::error!(in_a_row = self.status.get().errors_in_a_row, "a pass went wrong: {trouble}");
+        let told = on_one_line(&trouble);
+        tracing::error!(in_a_row = self.status.get().errors_in_a_row, "a pass went wrong: {told}");
         Ended::Badly
     }
 
@@ -200,7 +201,9 @@ fn trouble_of(report: &Report) -> Option<String> {
     if !report.verdict.is_trouble() || matches!(report.verdict, Verdict::Busy | Verdict::Interrupted) {
         return None;
     }
-    let refusal = report.refusals.first().map(|refusal| refusal.sentence.clone());
+    let refusal = report.refusals.first();
+    let refusal =
+        refusal.map(|refusal| Problem::refused(&refusal.sentence).hint(&refusal.way_out).to_string());
     let undone = || crate::report::closing::not_done(report).join("; ");
     Some(report.stopped.clone().or(refusal).unwrap_or_else(undone))
 }

@@ -4,6 +4,7 @@
 //! A registry decides nothing: it loads what an event or a check concerns, lets the ledger do it, and
 //! writes the difference. Invariant: what it holds afterwards equals the ledger after the same events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -36,6 +37,9 @@ pub struct SeenRow {
     /// Microseconds since 1970 UTC.
     pub marked_at: i64,
 }
+
+/// Of holds that nobody asked for.
+pub type Reasons = BTreeMap<OwnedName, String>;
 
 /// Which names are ours, beside those that were ever registered or claimed.
 pub type Adopts = dyn Fn(&OwnedName) -> bool + Send + Sync;
@@ -122,6 +126,9 @@ pub trait Registry: Send + Sync {
 
     /// At most `limit` datasets of a list behind the name `after`, with what is known of them.
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page>;
+
+    /// Why we hold these of our own accord, where we do. Who held one by a word of his keeps his reason himself.
+    async fn reasons(&self, held: &[OwnedName]) -> Result<Reasons>;
 
     /// At most `limit` deleted jobs whose result has not come, behind an id, each with the instant of its deletion.
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>>;

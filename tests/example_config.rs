@@ -11,7 +11,7 @@ use timesweep::config::{
     Config, DiskSettings, ExecutionSettings, InfluxSettings, OwnershipSettings, SYSTEM_STATE_PATH,
     SecretSource, ServeSettings, StateSettings, known_settings,
 };
-use timesweep::config::{StoreConfig, StoreKind};
+use timesweep::config::{SetIn, StoreConfig, StoreKind};
 use timesweep::retention::model::StoreName;
 use timesweep::retention::rules::{Caps, GuardSettings, Rules};
 use timesweep::retention::sessions::SessionRules;
@@ -99,7 +99,8 @@ fn the_second_store_of_the_example_parses() {
     let config = parse(&second);
     let store = config.store(None).expect("one store");
     assert_eq!((store.kind, store.never.len()), (StoreKind::InfluxDb, 1));
-    let shown = InfluxSettings { user: None, ca_file: None, ..store.influx.clone() };
+    let shown =
+        InfluxSettings { user: None, ca_file: None, set_in: SetIn::default(), ..store.influx.clone() };
     assert_eq!(shown, InfluxSettings::default());
 }
 

@@ -11,7 +11,7 @@ use lapin::{Connection, ConnectionProperties, Error, ErrorKind};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
 
-use crate::config::BrokerSettings;
+use crate::config::{BrokerSettings, SetIn};
 use crate::problem::{Problem, Result};
 
 /// From the first packet to the open virtual host.
@@ -24,7 +24,7 @@ const SAYING_GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Place {
     shown: String,
-    set_in: String,
+    set_in: SetIn,
 }
 
 impl std::fmt::Display for Place {
@@ -69,7 +69,7 @@ pub async fn say_goodbye(connection: Connection) {
 fn address(settings: &BrokerSettings) -> Result<AMQPUri> {
     // The parser's own words could repeat a part of a password.
     let mut uri: AMQPUri = settings.url.expose_secret().parse().map_err(|_| {
-        Problem::usage(format!("the `url` of {} is not an AMQP address", settings.set_in))
+        Problem::usage(format!("the `url` of {} is not an AMQP address", settings.set_in.all))
             .hint("write amqp://user@host:5672/virtual_host")
     })?;
     if let Some(password) = &settings.password {
@@ -92,19 +92,20 @@ fn not_let_in(place: &Place, user: &str, error: &Error) -> Problem {
         Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
             Problem::usage(format!("the broker {place} does not let `{user}` in"))
                 .because(error)
-                .hint(format!("check user and password in {}", place.set_in))
+                .hint(format!("check user and password: {}", place.set_in.login))
         }
         Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)) => {
-            Problem::usage(format!("`{user}` cannot use the virtual host of {place}")).because(error).hint(
-                "check the name behind the host in `url` (`/` itself is %2f), and the user's permissions",
-            )
+            Problem::usage(format!("`{user}` cannot use the virtual host of {place}"))
+                .because(error)
+                .hint(format!("check {}, and the user's permissions there", place.set_in.inside))
         }
         _ => unreachable(place, error),
     }
 }
 
 fn unreachable(place: &Place, error: &Error) -> Problem {
-    Problem::unreachable(format!("the broker {place} cannot be reached")).because(error)
+    let hint = format!("is the broker running, and are host and port right? They are {}", place.set_in.place);
+    Problem::unreachable(format!("the broker {place} cannot be reached")).because(error).hint(hint)
 }
 
 impl Place {
@@ -114,14 +115,27 @@ impl Place {
         match said_by_the_broker(error) {
             Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => problem.hint(format!(
                 "somebody declared it in another way; delete it there, or name another one in {}",
-                self.set_in
+                self.set_in.all
             )),
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
-                problem.hint("grant the user configure, write and read permissions on this virtual host")
+                let hint = match refused_right(&words(error)) {
+                    Some((right, what)) => format!("grant the user of {} {right} on {what}", self.set_in.all),
+                    None => {
+                        "grant the user configure, write and read permissions on this virtual host".into()
+                    }
+                };
+                problem.hint(hint)
             }
             _ => problem,
         }
     }
+}
+
+/// "configure access to queue 'x' in vhost 'v' refused for user 'u'": the right and what it is about.
+fn refused_right(words: &str) -> Option<(&str, &str)> {
+    let (right, rest) = words.split_once(" access to ")?;
+    let (what, _) = rest.split_once(" in vhost ")?;
+    ["configure", "write", "read"].contains(&right).then_some((right, what))
 }
 
 pub fn is_refused(error: &Error) -> bool {
@@ -161,5 +175,21 @@ fn said_by_the_broker(error: &Error) -> Option<AMQPErrorKind> {
     match error.kind() {
         ErrorKind::ProtocolError(said) => Some(said.kind().clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_brokers_own_sentence_names_the_right_that_is_missing() {
+        let said = "write access to exchange 'amq.default' in vhost 'omotes' refused for user 'me'";
+        assert_eq!(refused_right(said), Some(("write", "exchange 'amq.default'")));
+        let topic = "read access to topic 'a in vhost b' in exchange 'x' in vhost 'v' refused for user 'me'";
+        assert_eq!(refused_right(topic).map(|(right, _)| right), Some("read"));
+        for other in ["queue 'x' in vhost 'v' in exclusive use", "vhost access refused", ""] {
+            assert_eq!(refused_right(other), None, "{other}");
+        }
     }
 }

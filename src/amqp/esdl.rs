@@ -8,12 +8,29 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, ResolveResult};
 use quick_xml::reader::NsReader;
 
-use crate::retention::ownership::OwnedName;
+use crate::retention::ownership::event::Event as Outcome;
+use crate::retention::ownership::{JobId, OwnedName};
 
 const ESDL: Namespace<'_> = Namespace("http://www.tno.nl/esdl");
 /// The start tag of the root has to end within this many bytes.
 const BEGINNING: usize = 1 << 20;
 const LONGEST_NAME: usize = 255;
+
+/// The job succeeded; where nobody can read with what, the log says so, and a person has to look.
+pub fn event_of_success(job: JobId, esdl: Option<&str>) -> Outcome {
+    if let Some(dataset) = esdl.and_then(dataset_of) {
+        return Outcome::Succeeded { job, dataset };
+    }
+    let what = match esdl {
+        None | Some("") => "it has no output ESDL".to_owned(),
+        Some(esdl) => format!("its output ESDL ({} bytes) has no id that can be read", esdl.len()),
+    };
+    tracing::warn!(
+        job = %job.0,
+        "a job succeeded, and nobody can read with what: {what}; what may be its data is held, see `timesweep hold list`"
+    );
+    Outcome::SucceededWithAnUnknownDataset(job)
+}
 
 /// `None`: there is no root element of an ESDL at its beginning, or its id names no dataset.
 pub fn dataset_of(esdl: &str) -> Option<OwnedName> {

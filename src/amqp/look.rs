@@ -326,7 +326,7 @@ impl Look<'_> {
 fn lacking_rights(settings: &BrokerSettings, place: &Place, lacking: &[String]) -> Option<Problem> {
     let more = lacking.len().saturating_sub(TOLD);
     let problem =
-        Problem::refused(format!("the user of {} lacks rights on the broker {place}", settings.set_in));
+        Problem::refused(format!("the user of {} lacks rights on the broker {place}", settings.set_in.all));
     let problem = lacking.iter().take(TOLD).fold(problem, Problem::cause);
     let problem = if more > 0 { problem.cause(format!("and {more} more of this kind")) } else { problem };
     let hint =

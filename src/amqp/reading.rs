@@ -80,16 +80,9 @@ fn read_result(body: &[u8]) -> Result<Event, &'static str> {
     let result = TaskResult::decode(body).map_err(|_| "this is no TaskResult message")?;
     let job = job(&result.job_id)?;
     match ResultType::try_from(result.result_type) {
-        Ok(ResultType::Succeeded) => Ok(succeeded(job, result.output_esdl.as_deref())),
+        Ok(ResultType::Succeeded) => Ok(esdl::event_of_success(job, result.output_esdl.as_deref())),
         Ok(ResultType::Error) => Ok(Event::Failed(job)),
         Err(_) => Err("its result type is not known"),
-    }
-}
-
-fn succeeded(job: JobId, esdl: Option<&str>) -> Event {
-    match esdl.and_then(esdl::dataset_of) {
-        Some(dataset) => Event::Succeeded { job, dataset },
-        None => Event::SucceededWithAnUnknownDataset(job),
     }
 }
 

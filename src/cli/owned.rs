@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::publish::Publisher;
 use super::{Common, exit, open};
-use crate::config::{AmqpSettings, Config, OwnershipSettings, RegistrySettings, ServeSettings, StoreConfig};
+use crate::config::{
+    AmqpSettings, Config, OwnershipSettings, RegistrySettings, ServeSettings, SetIn, StoreConfig,
+};
 use crate::gate::Gate;
 use crate::omotes::role::Role;
 use crate::problem::{Problem, Result};
@@ -136,7 +138,8 @@ async fn registry_of(config: &Config, state_path: &Path) -> Result<Arc<dyn Regis
         return registry::open(settings).await;
     }
     let file = std::path::absolute(state_path.with_file_name("registry.db")).unwrap_or_default();
-    registry::open(&RegistrySettings { url: file.display().to_string().into(), password: None }).await
+    let url = file.display().to_string().into();
+    registry::open(&RegistrySettings { url, password: None, set_in: SetIn::default() }).await
 }
 
 impl OpenedOwned {

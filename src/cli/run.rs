@@ -19,7 +19,7 @@ pub struct RunArgs {
     /// Ask the gate where there is one, and drop what the plan says
     #[arg(long)]
     apply: bool,
-    /// Data of jobs: a person has looked, and the store really is empty; counts for this run
+    /// Data of jobs: a person has looked, and what the store lacks really is gone; counts for this run
     #[arg(long, requires = "apply")]
     accept_empty: bool,
     /// What an earlier `timesweep gate` said: `yes` goes, `no` is skipped, all else is an error

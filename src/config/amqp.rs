@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::document::{Section, Setting};
 use super::schema::{self, Known};
 use super::secret::{self, SecretSource, UrlKind};
+use super::set_in::SetIn;
 use super::state::absolute_path;
 use crate::problem::Result;
 
@@ -41,8 +42,8 @@ pub struct BrokerSettings {
     pub password: Option<SecretString>,
     /// Certificates (PEM) to trust beside this machine's.
     pub ca_file: Option<PathBuf>,
-    /// What people call the place of these settings, for hints.
-    pub set_in: String,
+    /// What people call these settings, for hints.
+    pub set_in: SetIn,
 }
 
 impl BrokerSettings {
@@ -100,7 +101,8 @@ pub(super) fn read_broker(
     let password = section.read("password", |setting| secret::read_secret(setting, password, secrets))?;
     let ca_file = section
         .read("ca_file", |setting: &Setting<'_>| absolute_path(setting, "/etc/timesweep/amqp-ca.pem"))?;
-    Ok(BrokerSettings { url, password, ca_file, set_in: section.label.clone() })
+    let set_in = SetIn::section(&section.label, "url", "`url` and `password`");
+    Ok(BrokerSettings { url, password, ca_file, set_in })
 }
 
 /// The name of a queue is up to 255 bytes; a control character in it is a slip.

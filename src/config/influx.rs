@@ -11,6 +11,7 @@ use super::ConnectionSettings;
 use super::document::{Section, Setting};
 use super::schema;
 use super::secret::{self, SecretSource, UrlKind};
+use super::set_in::SetIn;
 use super::values::{self, DROP_PAUSE};
 use crate::problem::Result;
 
@@ -22,6 +23,8 @@ pub struct InfluxSettings {
     pub ca_file: Option<PathBuf>,
     /// Between two drops, 0 s to 10 min: the server drops at the cost of everybody's queries.
     pub drop_pause: Duration,
+    /// What people call these settings, for hints.
+    pub set_in: SetIn,
 }
 
 const INFLUX: UrlKind = UrlKind {
@@ -53,7 +56,8 @@ pub(super) fn read(section: &Section<'_>, connection: &ConnectionSettings) -> Re
     let pause =
         section.read("drop_pause", |setting| setting.parsed(|text| values::duration(text, DROP_PAUSE)))?;
     let ca_file = section.read("ca_file", absolute)?;
-    Ok(InfluxSettings { user, ca_file, drop_pause: pause.unwrap_or_default() })
+    let set_in = SetIn::section(&section.label, "url", "`user` and `password`");
+    Ok(InfluxSettings { user, ca_file, drop_pause: pause.unwrap_or_default(), set_in })
 }
 
 fn absolute(setting: &Setting<'_>) -> Result<PathBuf> {

@@ -103,13 +103,23 @@ impl Environment {
         // More than a century is a slip, and would not fit into the calendar.
         match text.parse::<i64>() {
             Ok(seconds) if (1..=3_200_000_000).contains(&seconds) => Ok(seconds * SECOND),
-            _ => Err(Problem::usage(format!(
-                "{RETENTION} is no number of seconds (it has {} letters)",
+            Ok(seconds) => Err(wrong_retention(&if seconds < 1 {
+                format!("is {seconds} and has to be at least 1")
+            } else {
+                format!("is {seconds}, which is more than a century")
+            })),
+            // Whatever it is instead may be a secret in the wrong place.
+            Err(_) => Err(wrong_retention(&format!(
+                "is no whole number of seconds (it has {} letters)",
                 text.chars().count()
-            ))
-            .hint(format!("set it to a whole number such as {RETENTION_DEFAULT}, or unset it"))),
+            ))),
         }
     }
+}
+
+fn wrong_retention(said: &str) -> Problem {
+    Problem::usage(format!("{RETENTION} {said}"))
+        .hint(format!("set it to a whole number of seconds such as {RETENTION_DEFAULT}, or unset it"))
 }
 
 /// `stores`: the names of all stores there are.
@@ -224,9 +234,15 @@ mod tests {
     fn the_platforms_own_retention_is_the_default_of_all_three_times() {
         assert_eq!(retention(" 3600 ").expect("seconds"), HOUR);
         assert_eq!(retention("").expect("the default"), 2 * DAY);
-        for wrong in ["2 days", "-1", "0", "99999999999999999999"] {
+        for (wrong, why) in [
+            ("2 days", "is no whole number of seconds (it has 6 letters)"),
+            ("-1", "is -1 and has to be at least 1"),
+            ("0", "is 0 and has to be at least 1"),
+            ("3200000001", "is 3200000001, which is more than a century"),
+            ("99999999999999999999", "is no whole number of seconds (it has 20 letters)"),
+        ] {
             let said = retention(wrong).expect_err(wrong).to_string();
-            assert!(said.starts_with("JOB_RETENTION_SEC is no number of seconds"), "{said}");
+            assert!(said.starts_with(&format!("JOB_RETENTION_SEC {why}")), "{said}");
         }
     }
 

@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::document::{Section, Setting};
 use super::schema;
 use super::secret::{self, SecretSource};
+use super::set_in::SetIn;
 use crate::problem::Result;
 
 /// Where it is remembered who owns what.
@@ -19,6 +20,8 @@ pub struct RegistrySettings {
     pub url: SecretString,
     /// Goes before one in the URL.
     pub password: Option<SecretString>,
+    /// What people call these settings, for hints.
+    pub set_in: SetIn,
 }
 
 /// An example of a SQLite registry.
@@ -33,7 +36,8 @@ pub(super) fn read_registry(
     let password = section.read("registry_password", |setting| {
         secret::read_secret(setting, &schema::REGISTRY_PASSWORD, secrets)
     })?;
-    Ok(Some(RegistrySettings { url, password }))
+    let set_in = SetIn::section(&section.label, "registry", "`registry` and `registry_password`");
+    Ok(Some(RegistrySettings { url, password, set_in }))
 }
 
 fn registry(setting: &Setting<'_>, secrets: &dyn SecretSource) -> Result<SecretString> {

@@ -251,3 +251,14 @@ async fn a_stop_lets_the_drop_in_hand_finish() {
     assert_eq!(running.await.expect("the daemon ends"), Ok(()));
     assert_eq!(slow.1.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn a_pass_that_a_guard_refuses_is_told_with_the_way_out() {
+    use crate::retention::guard::{GuardName, Refusal};
+    let store = StoreName("results".into());
+    let about = About { command: "serve", store: &store, now: 0 };
+    let mut report = Report::empty(uuid::Uuid::nil(), about, Verdict::Refused);
+    report.refusals.push(Refusal::new(GuardName::Inventory, "much is missing", "say `--accept-empty`"));
+    let told = trouble_of(&report).expect("trouble");
+    assert_eq!(on_one_line(&told), "much is missing; hint: say `--accept-empty`");
+}

@@ -30,7 +30,9 @@ impl Outcome {
         let message = TaskResult::decode(body).map_err(|_| "this is no TaskResult message")?;
         let job = reading::job(&message.job_id)?;
         let (result_type, event) = match task_result::ResultType::try_from(message.result_type) {
-            Ok(task_result::ResultType::Succeeded) => (ResultType::Succeeded, succeeded(job, &message)),
+            Ok(task_result::ResultType::Succeeded) => {
+                (ResultType::Succeeded, esdl::event_of_success(job, message.output_esdl.as_deref()))
+            }
             Ok(task_result::ResultType::Error) => (ResultType::Error, Event::Failed(job)),
             Err(_) => return Err("its result type is not known"),
         };
@@ -65,12 +67,5 @@ impl Outcome {
             Event::SucceededWithAnUnknownDataset(_) => What::SucceededUnreadably,
             _ => What::Failed,
         }
-    }
-}
-
-fn succeeded(job: JobId, message: &TaskResult) -> Event {
-    match message.output_esdl.as_deref().and_then(esdl::dataset_of) {
-        Some(dataset) => Event::Succeeded { job, dataset },
-        None => Event::SucceededWithAnUnknownDataset(job),
     }
 }

@@ -14,7 +14,7 @@ use super::rows::Need;
 use crate::problem::Result;
 use crate::registry::beside::Beside;
 use crate::registry::pages::{Listed, Page};
-use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use crate::registry::{Adopts, Checked, Reasons, Registry, RunnerLock, SeenRow};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
 use crate::retention::ownership::live::LiveJob;
@@ -136,6 +136,10 @@ impl Registry for WithJobs {
 
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
         self.registry().page(listed, after, limit, now).await
+    }
+
+    async fn reasons(&self, held: &[OwnedName]) -> Result<Reasons> {
+        self.registry().reasons(held).await
     }
 
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {

@@ -29,8 +29,12 @@ const RESERVED: [&str; 4] =
     [CLIENTS_EXCHANGE, CONTROL_EXCHANGE, "omotes_task_progress_events", "omotes_task_result_events"];
 const WAY_OUT: &str =
     "mend the file, or name another one in WORKFLOW_CONFIG_PATH or as `workflows` of [omotes]";
-const QUEUES_WAY_OUT: &str = "give the workflow or the queue another name (TASK_RESULT_QUEUE_NAME, \
-    TASK_PROGRESS_QUEUE_NAME; `results`, `progress` and `dead_letters` of [omotes])";
+/// In the order of `named_queues`.
+const QUEUES_SET_IN: [&str; 3] = [
+    "TASK_RESULT_QUEUE_NAME, or `results` of [omotes]",
+    "TASK_PROGRESS_QUEUE_NAME, or `progress` of [omotes]",
+    "`dead_letters` of [omotes]",
+];
 
 #[derive(Debug, Clone)]
 pub struct Workflows {
@@ -41,18 +45,22 @@ impl Workflows {
     /// Of this installation, whose queues have names of their own.
     pub fn of(settings: &OmotesSettings) -> Result<Self> {
         let workflows = Self::read(&settings.workflows)?;
-        workflows.refuse_queues(&settings.named_queues()).map_err(|why| {
+        workflows.refuse_queues(&settings.named_queues()).map_err(|(why, set_in)| {
             let shown = settings.workflows.display();
-            Problem::usage(format!("the workflow file {shown}: {why}")).hint(QUEUES_WAY_OUT)
+            Problem::usage(format!("the workflow file {shown}: {why}"))
+                .hint(format!("give the workflow another name, or the queue ({set_in})"))
         })?;
         Ok(workflows)
     }
 
-    fn refuse_queues(&self, queues: &[&str]) -> Result<(), Fault> {
-        match self.names().find(|name| queues.contains(name)) {
-            Some(name) => {
-                Err(format!("a workflow cannot be called `{name}`: a queue of [omotes] is called so"))
-            }
+    /// The error says as well where the queue gets its name.
+    fn refuse_queues(&self, queues: &[&str; 3]) -> Result<(), (Fault, &'static str)> {
+        let mut named = queues.iter().zip(QUEUES_SET_IN);
+        match named.find(|(queue, _)| self.names().any(|name| name == **queue)) {
+            Some((name, set_in)) => Err((
+                format!("a workflow cannot be called `{name}`: a queue of timesweep is called so"),
+                set_in,
+            )),
             None => Ok(()),
         }
     }
@@ -182,7 +190,7 @@ mod tests {
             [["w", "progress", "letters"], ["results", "w", "letters"], ["results", "progress", "w"]]
         {
             let fault = workflows.refuse_queues(&queues).expect_err("the name of a queue");
-            assert_eq!(fault, "a workflow cannot be called `w`: a queue of [omotes] is called so");
+            assert_eq!(fault.0, "a workflow cannot be called `w`: a queue of timesweep is called so");
         }
     }
 

@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use super::beside::Beside;
 use super::memory::{check_ledger, same_row};
 use super::pages::{Listed, Page};
-use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use super::{Adopts, Checked, Reasons, Registry, RunnerLock, SeenRow};
 use crate::config::RegistrySettings;
 use crate::crash_point;
 use crate::problem::{Problem, Result};
@@ -364,6 +364,11 @@ impl Registry for DatabaseRegistry {
 
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
         self.read_page(Wanted { listed, after, limit, now }).await
+    }
+
+    async fn reasons(&self, held: &[OwnedName]) -> Result<Reasons> {
+        let scope = Scope { datasets: held.iter().cloned().collect(), ..Scope::default() };
+        Ok(self.look("read why datasets are held", &scope, None).await?.reasons)
     }
 
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::beside::{Beside, not_here};
 use super::pages::{self, Listed, Page};
-use super::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use super::{Adopts, Checked, Reasons, Registry, RunnerLock, SeenRow};
 use crate::problem::{Problem, Result};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use crate::retention::ownership::event::{Event, Met};
@@ -200,6 +200,10 @@ impl Registry for Memory {
 
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
         Ok(pages::page(&held(&self.ledger), listed, after, limit, now))
+    }
+
+    async fn reasons(&self, _held: &[OwnedName]) -> Result<Reasons> {
+        Ok(Reasons::new())
     }
 
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {

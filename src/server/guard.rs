@@ -65,18 +65,18 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 
 fn nobody_may() -> Trouble {
     Trouble::new(StatusCode::FORBIDDEN, "nobody may delete, since no token is configured")
-        .hint("add [[serve.tokens]] with may = [\"delete\"] to the configuration")
+        .hint("add [[serve.tokens]] with may = [\"delete\"] to the configuration, or set TIMESWEEP_DELETE_TOKEN beside `--omotes`")
 }
 
 fn who_are_you() -> Trouble {
     Trouble::new(StatusCode::UNAUTHORIZED, "this needs a token that is known here")
-        .hint("send `Authorization: Bearer …` with a token of [[serve.tokens]]")
+        .hint("send `Authorization: Bearer …` with a token of [[serve.tokens]], or with the one in TIMESWEEP_READ_TOKEN or TIMESWEEP_DELETE_TOKEN beside `--omotes`")
 }
 
 fn may_not(right: Right) -> Trouble {
     let name = if right == Right::Read { "read" } else { "delete" };
     Trouble::new(StatusCode::FORBIDDEN, format!("this token may not {name}"))
-        .hint(format!("use another one, or add \"{name}\" to its `may`"))
+        .hint(format!("use another one, or add \"{name}\" to its `may`; beside `--omotes` TIMESWEEP_DELETE_TOKEN may do both"))
 }
 
 pub(super) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {

@@ -39,7 +39,7 @@ impl Listener {
         let failed = |error| {
             Problem::unreachable(format!("cannot listen on {wanted}"))
                 .because(&error)
-                .hint("choose another `listen` in [serve], or end what listens there")
+                .hint("choose another address (`listen` of [serve], or TIMESWEEP_LISTEN beside `--omotes`), or end what listens there")
         };
         let socket = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;

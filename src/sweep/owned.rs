@@ -300,7 +300,8 @@ fn implausible(why: &Implausible) -> Refusal {
         ),
         Implausible::SuddenLoss { missing, allowed } => (
             format!("{missing} registered datasets are missing at once, and {allowed} may be"),
-            "look whether this is the right server with all of its data; if they are really gone, raise `cap_count` of [ownership] for one pass",
+            "look whether this is the right server with all of its data; if somebody dropped them on purpose, run \
+             `timesweep run --apply --accept-empty` once, beside a `serve` as well: what is missing then counts as gone from then on",
         ),
     };
     Refusal::new(GuardName::Inventory, sentence, way_out)

@@ -10,5 +10,6 @@ mod odd;
 mod refusals;
 mod replicas;
 mod unheard;
+mod variables;
 mod whole;
 mod workflows;

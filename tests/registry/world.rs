@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
-use timesweep::config::RegistrySettings;
+use timesweep::config::{RegistrySettings, SetIn};
 use timesweep::registry::{self, Registry};
 use timesweep::retention::ownership::check::{Inventory, Settings};
 use timesweep::retention::ownership::sighting::Sighting;
@@ -42,7 +42,7 @@ impl Place {
             Self::Sqlite(path) => path.display().to_string().into(),
             Self::Postgres(url) => url.as_str().into(),
         };
-        RegistrySettings { url, password: None }
+        RegistrySettings { url, password: None, set_in: SetIn::default() }
     }
 
     pub async fn open(&self) -> Arc<dyn Registry> {

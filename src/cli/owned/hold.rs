@@ -9,6 +9,7 @@ use super::{OpenedOwned, ids};
 use crate::cli::hold::{AddArgs, HoldVerb, until};
 use crate::cli::{Common, exit, open, output};
 use crate::problem::{Problem, Result, printable};
+use crate::registry::Reasons;
 use crate::registry::pages::Listed;
 use crate::report::table::{indented, minute, plain};
 use crate::retention::name::RelationName;
@@ -21,6 +22,8 @@ use crate::sweep::owned::journal::identity;
 
 /// As many are asked for at once.
 const PAGE: usize = 1000;
+/// The author of holds that nobody asked for.
+const OURSELVES: &str = "timesweep";
 
 pub async fn hold(common: &Common, opened: &OpenedOwned, verb: HoldVerb) -> Result<u8> {
     match verb {
@@ -80,15 +83,16 @@ pub async fn note(
 }
 
 async fn list(common: &Common, opened: &OpenedOwned) -> Result<u8> {
-    let (holds, notes) = (in_force(opened).await?, notes(opened).await?);
-    let json: Vec<Value> = holds.iter().map(|(name, until)| as_json(name, *until, notes.get(name))).collect();
+    let holds = in_force(opened).await?;
+    let said = Said::about(opened, &holds).await?;
+    let json: Vec<Value> = holds.iter().map(|(name, until)| as_json(name, *until, said.of(name))).collect();
     let text = || {
         if holds.is_empty() {
             return "no holds\n".to_owned();
         }
         let mut table = plain(&["dataset", "by", "until", "reason"]);
         for (name, until) in &holds {
-            let (author, reason) = said(notes.get(name));
+            let (author, reason) = said.of(name);
             table.add_row(vec![printable(&name.0), printable(author), end(*until), printable(reason)]);
         }
         indented(&table)
@@ -123,16 +127,33 @@ async fn notes(opened: &OpenedOwned) -> Result<BTreeMap<OwnedName, HoldRecord>> 
     Ok(holds.into_iter().map(|hold| (OwnedName(hold.hold.dataset.name.as_str().into()), hold)).collect())
 }
 
-fn said(note: Option<&HoldRecord>) -> (&str, &str) {
-    note.map_or(("", ""), |note| (note.hold.author.as_str(), note.hold.reason.as_str()))
+/// Who holds what, and why.
+struct Said {
+    notes: BTreeMap<OwnedName, HoldRecord>,
+    /// Of the holds that we set of our own accord.
+    reasons: Reasons,
+}
+
+impl Said {
+    async fn about(opened: &OpenedOwned, holds: &[(OwnedName, Option<i64>)]) -> Result<Self> {
+        let names: Vec<OwnedName> = holds.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self { notes: notes(opened).await?, reasons: opened.registry.reasons(&names).await? })
+    }
+
+    /// Author and reason; what a person said goes before what we did.
+    fn of(&self, name: &OwnedName) -> (&str, &str) {
+        if let Some(note) = self.notes.get(name) {
+            return (&note.hold.author, &note.hold.reason);
+        }
+        self.reasons.get(name).map_or(("", ""), |reason| (OURSELVES, reason))
+    }
 }
 
 fn end(until: Option<i64>) -> String {
     until.map_or_else(|| "it is removed".into(), |until| format!("{} UTC", minute(until)))
 }
 
-fn as_json(name: &OwnedName, until: Option<i64>, note: Option<&HoldRecord>) -> Value {
-    let (author, reason) = said(note);
+fn as_json(name: &OwnedName, until: Option<i64>, (author, reason): (&str, &str)) -> Value {
     json!({ "dataset": *name.0, "until": until, "author": author, "reason": reason })
 }
 

@@ -17,6 +17,9 @@ use rows::{DeletedJob, Expected, Hold, Insert, Kept, KnownDataset, KnownJob, New
 use super::load::{KeptRow, Loaded, UNREAD};
 use crate::retention::ownership::{JobId, Ledger, OwnedName, Row, SeenJob};
 
+/// Jobs that the reason of a hold names.
+const NAMED: usize = 3;
+
 /// JSON rows for the statements of the same names.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
@@ -96,10 +99,30 @@ fn holds(loaded: &Loaded) -> Rows {
         ledger.holds.iter().map(|(name, until)| (name.clone(), (*until, is_unread(name)))).collect()
     };
     new(&with_reason(&loaded.before), &with_reason(&loaded.ledger), |name, (until, is_unread)| {
-        let recorded = || loaded.reasons.get(name).map(String::as_str).filter(|reason| *reason != UNREAD);
-        let reason = if *is_unread { Some(UNREAD) } else { until.is_none().then(recorded).flatten() };
+        let recorded = loaded.reasons.get(name).filter(|reason| reason.starts_with(UNREAD) == *is_unread);
+        let reason = match recorded {
+            Some(reason) if *is_unread || until.is_none() => Some(reason.clone()),
+            _ => is_unread.then(|| unread_reason(loaded)),
+        };
         Hold { dataset: &name.0, until: *until, reason }
     })
+}
+
+/// With the jobs whose data it may be; what a check has looked for is forgotten by then.
+fn unread_reason(loaded: &Loaded) -> String {
+    let jobs: BTreeSet<String> =
+        loaded.before.unread.keys().chain(loaded.ledger.unread.keys()).map(|job| job.0.to_string()).collect();
+    let named: Vec<&str> = jobs.iter().take(NAMED).map(String::as_str).collect();
+    match (named.is_empty(), jobs.len().saturating_sub(NAMED)) {
+        (true, _) => UNREAD.to_owned(),
+        (false, 0) => {
+            format!("{UNREAD}: its output ESDL has no id that can be read; job {}", named.join(", "))
+        }
+        (false, more) => format!(
+            "{UNREAD}: their output ESDLs have no id that can be read; jobs {} and {more} more",
+            named.join(", ")
+        ),
+    }
 }
 
 fn new<'a, K: Ord, V: PartialEq, T: Serialize>(

@@ -26,7 +26,7 @@ use read::{
 };
 pub(super) use read::{ids, live_job, only_name, some, tombstone};
 
-/// The reason of a hold that an unreadable success set, by which it is known again.
+/// How the reason of a hold begins that an unreadable success set, by which it is known again.
 pub(super) const UNREAD: &str = "a job that may have written it succeeded, and nobody can read with what";
 
 /// What a unit of work needs to know.
@@ -233,7 +233,7 @@ impl Loaded {
     fn take_holds(&mut self, rows: Vec<(OwnedName, Option<i64>, Option<String>)>) {
         for (name, until, reason) in rows {
             if let Some(reason) = reason {
-                if reason == UNREAD {
+                if reason.starts_with(UNREAD) {
                     self.ledger.unread_holds.insert(name.clone());
                 }
                 self.reasons.insert(name.clone(), reason);

@@ -19,7 +19,7 @@ use super::Place;
 use super::connection::Connection;
 use super::schema::Schema;
 use super::statements::{POSTGRES, Statements};
-use crate::config::RegistrySettings;
+use crate::config::{RegistrySettings, SetIn};
 use crate::problem::{Kind, Problem, Result};
 use crate::registry::RunnerLock;
 use crate::session::pooler::Way;
@@ -68,6 +68,7 @@ const INSTANT: &[&str] = &["timestamp with time zone"];
 #[derive(Clone)]
 pub(super) struct Postgres {
     options: PgConnectOptions,
+    set_in: SetIn,
 }
 
 /// By hand: the options would show the password.
@@ -88,7 +89,8 @@ impl Postgres {
             Some(password) => options.password(password.expose_secret()),
             None => options,
         };
-        Ok(Self { options: options.application_name("timesweep registry").disable_statement_logging() })
+        let options = options.application_name("timesweep registry").disable_statement_logging();
+        Ok(Self { options, set_in: settings.set_in.clone() })
     }
 
     /// `host:port/database as role`, without the password.
@@ -107,11 +109,14 @@ impl Postgres {
         session::connect(self.options(task), CONNECT_TIMEOUT).await.map_err(|why| match why {
             NotConnected::Failed(error) => problem()
                 .cause(in_plain_words(&error))
-                .hint("check url, role, password and pg_hba.conf; `timesweep check` says when it works"),
+                .hint(format!(
+                    "check host, port, role and password ({}; {}; {}) and pg_hba.conf; `timesweep check` says when it works",
+                    self.set_in.place, self.set_in.login, self.set_in.inside
+                )),
             NotConnected::GivenUp(why) => problem().cause(why),
             NotConnected::Late => problem()
                 .cause(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()))
-                .hint("check host, port and firewall"),
+                .hint(format!("check host, port and firewall: {}", self.set_in.place)),
         })
     }
 
@@ -169,7 +174,8 @@ impl Place for Postgres {
             }
             Some("42501") => (
                 Kind::Unreachable,
-                "grant our role SELECT, INSERT, UPDATE and DELETE on esdl_time_series_info, SELECT on job, and CREATE on the schema",
+                "grant our role SELECT, INSERT, UPDATE and DELETE on esdl_time_series_info, SELECT on job, and USAGE and CREATE on \
+                 the schema; in the place of OMOTES' orchestrator all four on job and job_starts as well, and SELECT on alembic_version",
             ),
             Some("42P05" | "26000") => {
                 (Kind::Unreachable, "connect to the server directly, or through the pooler in session mode")

@@ -81,7 +81,7 @@ async fn refuse_other_columns(place: &dyn Place, connection: &mut Connection) ->
         Some((name, types)) if !found.is_empty() => {
             Err(Problem::refused("the table esdl_time_series_info is not the one that OMOTES has")
                 .cause(format!("it needs a column {name} of type {}", types.join(" or ")))
-                .hint("bring the OMOTES database up to date, or name another database in [ownership]"))
+                .hint("bring the OMOTES database up to date, or name another database (`registry` of [ownership], or POSTGRESQL_DATABASE beside `--omotes`)"))
         }
         _ => Ok(()),
     }
@@ -95,5 +95,5 @@ fn column(row: &dyn Columns) -> sqlx::Result<(String, String)> {
 fn newer(found: i64) -> Problem {
     Problem::unreachable("the registry was written by a newer timesweep")
         .cause(format!("it has version {found}, this program knows versions up to {NEWEST}"))
-        .hint("use the newer timesweep, or name another database in [ownership]")
+        .hint("use the newer timesweep, or name another database (`registry` of [ownership], or POSTGRESQL_DATABASE beside `--omotes`)")
 }

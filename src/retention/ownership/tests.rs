@@ -329,6 +329,18 @@ fn a_claim_of_what_is_absent_is_a_new_registration() {
 }
 
 #[test]
+fn a_list_that_is_not_complete_is_never_believed() {
+    let mut ledger = Ledger::default();
+    ledger.succeeded(job(1), &name("e"), HOUR);
+    check(&mut ledger, &listed(&[("e", 0)]), HOUR);
+    let before = ledger.clone();
+    let accepting = Settings { accept_empty: true, ..SETTINGS };
+    let partial = Inventory { complete: false, ..listed(&[]) };
+    assert_eq!(ledger.observe(&partial, &accepting, 2 * HOUR), Err(Implausible::Incomplete));
+    assert_eq!(ledger, before);
+}
+
+#[test]
 fn an_empty_store_is_believed_where_a_person_says_so() {
     let mut ledger = Ledger::default();
     ledger.succeeded(job(1), &name("e"), HOUR);

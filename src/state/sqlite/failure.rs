@@ -19,8 +19,7 @@ const NO_DATABASE: i32 = 26;
 const TRIGGER: i32 = 1811;
 const FOREIGN_KEY: i32 = 787;
 
-const RIGHTS: &str =
-    "give this user write access to the file and its folder, or name another place in the [state] section";
+const RIGHTS: &str = "give this user write access to the file and its folder, or name another file with --state, or as `path` of [state]";
 const START_ANEW: &str =
     "restore it from a backup; or move it away, and timesweep begins a new one without journal and holds";
 
@@ -35,12 +34,12 @@ pub(super) fn explain(label: &str, error: &Error) -> Problem {
         Some(FULL) => (
             Kind::Unreachable,
             format!("the disk that holds the state file {label} is full"),
-            "free some space there, or move the state to another disk with the [state] section",
+            "free some space there, or move the state to another disk, and name it with --state, or as `path` of [state]",
         ),
         Some(NO_DATABASE) => (
             Kind::Unreachable,
             format!("{label} is not a timesweep state: it is no SQLite database"),
-            "name another file in the [state] section",
+            "name another file with --state, or as `path` of [state]",
         ),
         Some(DAMAGED) => (Kind::Unreachable, format!("the state file {label} is damaged"), START_ANEW),
         Some(CANNOT_OPEN) => (Kind::Unreachable, format!("the state file {label} cannot be opened"), RIGHTS),
@@ -57,7 +56,7 @@ pub(super) fn explain(label: &str, error: &Error) -> Problem {
 pub(super) fn newer(label: &str, theirs: i64, ours: i64) -> Problem {
     Problem::unreachable(format!("the state file {label} was written by a newer timesweep"))
         .cause(format!("it has version {theirs}, this program knows versions up to {ours}"))
-        .hint("use the newer timesweep, or name another file in the [state] section")
+        .hint("use the newer timesweep, or name another file with --state, or as `path` of [state]")
 }
 
 pub(super) fn older(label: &str) -> Problem {
@@ -67,13 +66,13 @@ pub(super) fn older(label: &str) -> Problem {
 
 pub(super) fn foreign(label: &str) -> Problem {
     Problem::unreachable(format!("{label} is not a timesweep state: it is the database of another program"))
-        .hint("name another file in the [state] section")
+        .hint("name another file with --state, or as `path` of [state]")
 }
 
 pub(super) fn altered(label: &str, error: &sqlx::migrate::MigrateError) -> Problem {
     Problem::unreachable(format!("the tables in the state file {label} are not those of this timesweep"))
         .because(error)
-        .hint("use the timesweep that wrote it, or name another file in the [state] section")
+        .hint("use the timesweep that wrote it, or name another file with --state, or as `path` of [state]")
 }
 
 pub(super) fn unread_log(label: &str, error: &Error) -> Problem {

@@ -10,8 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::problem::{Problem, Result};
 
-const HINT: &str =
-    "name a file in a folder of its own in the [state] section, such as /var/lib/timesweep/state.db";
+const HINT: &str = "name a file in a folder of its own with --state, or as `path` of [state], such as /var/lib/timesweep/state.db";
 
 /// An absolute path, so that SQLite reads it neither as `:memory:` nor as a URI; refuses what is plainly wrong.
 pub(super) fn checked(path: &Path) -> Result<PathBuf> {
@@ -87,9 +86,9 @@ fn cannot_make(what: &str, label: &str, error: &io::Error) -> Problem {
     let hint = match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "free some space on that disk and start again",
         ErrorKind::ReadOnlyFilesystem => {
-            "that disk is mounted read-only; name another place in the [state] section"
+            "that disk is mounted read-only; name another file with --state, or as `path` of [state]"
         }
-        _ => "give this user write access there, or name another place in the [state] section",
+        _ => "give this user write access there, or name another file with --state, or as `path` of [state]",
     };
     Problem::unreachable(format!("{what} {label} cannot be created")).because(error).hint(hint)
 }

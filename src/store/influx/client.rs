@@ -10,7 +10,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Certificate, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::config::{InfluxSettings, StoreConfig};
+use crate::config::{InfluxSettings, SetIn, StoreConfig};
 use crate::problem::{Problem, Result};
 
 use super::answer::{self, Series, Take, Unusable};
@@ -28,6 +28,7 @@ pub struct Client {
     http: reqwest::Client,
     query: Url,
     login: Option<(String, SecretString)>,
+    set_in: SetIn,
 }
 
 /// Asked behind every question. A server that limits the rows of an answer leaves tables out without a word, but
@@ -58,7 +59,7 @@ impl Client {
         let query = query_url(config.connection.url.expose_secret())?;
         let password = config.connection.password.clone();
         let login = config.influx.user.clone().zip(password);
-        Ok(Self { http: http(&config.influx)?, query, login })
+        Ok(Self { http: http(&config.influx)?, query, login, set_in: config.influx.set_in.clone() })
     }
 
     /// Who we are there; nobody where the server does not ask.
@@ -135,7 +136,10 @@ impl Client {
         let error = error.without_url();
         let problem = self.unreachable().because(&error);
         if error.is_connect() || error.is_builder() {
-            let hint = "is the server running, and are host, port and certificates right?";
+            let hint = format!(
+                "is the server running, and are host, port and certificates right? They are {}",
+                self.set_in.place
+            );
             return Trouble::NotDone(problem.hint(hint));
         }
         Trouble::Lost(problem.hint("look at the server's log and at what is in between"))
@@ -152,7 +156,7 @@ impl Client {
         let version = if is_cluster { format!("Enterprise {version}") } else { version };
         let sentence =
             format!("{} is InfluxDB {version}, and only the open-source 1.x is supported", self.address());
-        Err(Trouble::NotDone(Problem::unreachable(sentence).hint("check the url of the store")))
+        Err(Trouble::NotDone(Problem::unreachable(sentence).hint(format!("check {}", self.set_in.place))))
     }
 
     fn require_influx(&self, headers: &HeaderMap, status: StatusCode) -> Result<(), Trouble> {
@@ -165,7 +169,7 @@ impl Client {
     fn not_influx(&self, status: StatusCode) -> Problem {
         Problem::unreachable(format!("{} did not answer as InfluxDB does", self.address()))
             .cause(format!("it answered {status} without naming its version"))
-            .hint("check the url of the store, and that nothing in between answers for it")
+            .hint(format!("check {}, and that nothing in between answers for it", self.set_in.place))
     }
 
     /// What another status than 200 means. Only InfluxDB's own refusals are certain to have done nothing.
@@ -189,7 +193,7 @@ impl Client {
     fn not_allowed(&self, status: StatusCode, said: &str) -> Problem {
         Problem::unreachable(format!("{} does not let us in", self.address()))
             .cause(format!("{status}: {said}"))
-            .hint("set `user` and `password` of the store to those of an admin of this InfluxDB")
+            .hint(format!("set {} to those of an admin of this InfluxDB", self.set_in.login))
     }
 
     fn said(&self, text: &str) -> Problem {

@@ -8,7 +8,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use prost::Message;
 use timesweep::amqp::wire::JobDelete;
 use timesweep::amqp::{Counters, consume};
-use timesweep::config::{AmqpSettings, BrokerSettings};
+use timesweep::config::{AmqpSettings, BrokerSettings, SetIn};
 use timesweep::problem::Result;
 use timesweep::registry::Registry;
 use timesweep::wake::Wake;
@@ -195,7 +195,12 @@ fn remove(path: String) {
 
 pub fn settings(url: &str) -> AmqpSettings {
     AmqpSettings {
-        broker: BrokerSettings { url: url.into(), password: None, ca_file: None, set_in: "[amqp]".into() },
+        broker: BrokerSettings {
+            url: url.into(),
+            password: None,
+            ca_file: None,
+            set_in: SetIn::section("[amqp]", "url", "`url` and `password`"),
+        },
         deletions: "job_deletions".into(),
         dead_letters: "timesweep_dead_letters".into(),
         results: None,

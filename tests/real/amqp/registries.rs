@@ -8,7 +8,7 @@ use timesweep::problem::{Problem, Result};
 use timesweep::registry::beside::Beside;
 use timesweep::registry::memory::Memory;
 use timesweep::registry::pages::{Listed, Page};
-use timesweep::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use timesweep::registry::{Adopts, Checked, Reasons, Registry, RunnerLock, SeenRow};
 use timesweep::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
 use timesweep::retention::ownership::event::{Event, Met};
 use timesweep::retention::ownership::live::LiveJob;
@@ -129,6 +129,10 @@ impl Registry for Stubborn {
 
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
         self.inner.page(listed, after, limit, now).await
+    }
+
+    async fn reasons(&self, held: &[OwnedName]) -> Result<Reasons> {
+        self.inner.reasons(held).await
     }
 
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {

@@ -14,7 +14,7 @@ use lapin::{Channel, Connection, Consumer, ExchangeKind};
 use prost::Message;
 use timesweep::amqp::LineCounters;
 use timesweep::amqp::wire::{TaskResult, task_result::ResultType};
-use timesweep::config::RegistrySettings;
+use timesweep::config::{RegistrySettings, SetIn};
 use timesweep::omotes::letter::{Content, Letter};
 use timesweep::omotes::outbox::Outbox;
 use timesweep::omotes::publisher::{Places, Publisher};
@@ -79,7 +79,11 @@ impl Post {
     pub fn sending(&self) -> Sending {
         let (counters, cancel) = (Arc::<LineCounters>::default(), CancellationToken::new());
         let (count, until) = (Arc::clone(&counters), cancel.clone());
-        let registry = RegistrySettings { url: self.database.url.clone().into(), password: None };
+        let registry = RegistrySettings {
+            url: self.database.url.clone().into(),
+            password: None,
+            set_in: SetIn::default(),
+        };
         let urls = [&self.clients_url, &self.workers_url, &self.events_url];
         let [clients, workers, events] = urls.map(|url| settings(url).broker);
         let task = tokio::spawn(async move {

@@ -15,7 +15,7 @@ use timesweep::amqp::LineCounters;
 use timesweep::amqp::line::{Line, Queue, Taken};
 use timesweep::amqp::taker::{Delivered, Taker};
 use timesweep::amqp::wire::RequestAvailableWorkflows;
-use timesweep::config::BrokerSettings;
+use timesweep::config::{BrokerSettings, SetIn};
 use timesweep::omotes::announcer::Announcer;
 use timesweep::omotes::workflows::Workflows;
 use timesweep::problem::{Kind, Problem, Result};
@@ -315,7 +315,7 @@ async fn a_replica_waits_for_its_broker_and_a_wrong_setting_ends_it() {
     assert!(patient.is_err(), "it goes on trying");
     assert!(counters.trouble().is_some_and(|why| why.contains("127.0.0.1:1/")));
     let mut nowhere = settings(&format!("{}_nowhere", broker.url())).broker;
-    nowhere.set_in = "SDK_RABBITMQ_…".into();
+    nowhere.set_in = SetIn::section("SDK_RABBITMQ_…", "url", "the login");
     let line = Line { taker: &taker, broker: &nowhere, queue: queue(&nowhere), counters: &counters };
     let problem = line.listen(&cancel).await.expect_err("a wrong setting");
     assert_eq!(problem.kind, Kind::Usage, "{problem}");

@@ -12,7 +12,7 @@ use timesweep::amqp::wire::task_progress_update::{ProgressStatus, ProgressType};
 use timesweep::amqp::wire::{
     JobDelete, JobResult, JobStatusUpdate, JobSubmission, TaskProgressUpdate, TaskResult,
 };
-use timesweep::config::RegistrySettings;
+use timesweep::config::{RegistrySettings, SetIn};
 use timesweep::omotes::letter::{Content, Letter};
 use timesweep::omotes::outbox::Outbox;
 use timesweep::omotes::takers::{Deletions, Submissions, TaskProgress, TaskResults};
@@ -35,7 +35,7 @@ pub struct Place {
 }
 
 pub fn settings(url: &str) -> RegistrySettings {
-    RegistrySettings { url: url.into(), password: None }
+    RegistrySettings { url: url.into(), password: None, set_in: SetIn::default() }
 }
 
 pub fn rules() -> Rules {

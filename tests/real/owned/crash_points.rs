@@ -4,7 +4,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
-use timesweep::config::RegistrySettings;
+use timesweep::config::{RegistrySettings, SetIn};
 use timesweep::registry::{self, Registry};
 use timesweep::retention::ownership::event::Event;
 use timesweep::retention::ownership::{JobId, Ledger, OwnedName};
@@ -32,7 +32,11 @@ impl Installation {
     async fn on(place: Place) -> Self {
         let place = place.with_registry_in_a_file();
         place.ran(&["plan"]).with_code(0);
-        let settings = RegistrySettings { url: place.registry_url.clone().into(), password: None };
+        let settings = RegistrySettings {
+            url: place.registry_url.clone().into(),
+            password: None,
+            set_in: SetIn::default(),
+        };
         let registry = registry::open(&settings).await.expect("the registry");
         let (owner, kept) = (Uuid::now_v7(), id());
         place.ground.write(&kept).await;

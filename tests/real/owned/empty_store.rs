@@ -57,6 +57,32 @@ async fn an_emptied_store_is_refused_with_the_way_out_and_believed_for_one_pass(
     assert_eq!(place.row(&dataset).await, Some((Some(job), false)));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lacks_much_is_refused_with_the_way_out_and_believed_for_one_pass() {
+    let place = Place::on_schemas().await.with_orchestrator().await;
+    let (kept_by, kept) = registers(&place).await;
+    let mut lost = Vec::new();
+    for _ in 0..6 {
+        lost.push(registers(&place).await);
+    }
+    run(&place).with_code(0);
+    for (_, dataset) in &lost {
+        place.ground.lose(dataset).await;
+    }
+    let refused = run(&place).with_code(4);
+    assert!(refused.out.contains("6 registered datasets are missing at once, and 5 may be"), "{refused:?}");
+    assert!(refused.out.contains("timesweep run --apply --accept-empty"), "{refused:?}");
+    place.ran(&["run", "--apply", "--accept-empty"]).with_code(0);
+    run(&place).with_code(0);
+    assert_eq!(place.row(&kept).await, Some((Some(kept_by), false)));
+    assert!(place.ground.has(&kept).await, "nothing is dropped for a loss");
+    // What comes back belongs to its job, as ever.
+    let (job, dataset) = &lost[0];
+    place.ground.write(dataset).await;
+    run(&place).with_code(0);
+    assert_eq!(place.row(dataset).await, Some((Some(*job), false)));
+}
+
 #[tokio::test]
 async fn accepting_an_empty_store_means_nothing_where_no_job_owns_data() {
     let database = TestDatabase::new().await;

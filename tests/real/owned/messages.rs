@@ -81,7 +81,9 @@ async fn unreadable(esdl: Option<&str>) {
     place.passes(2).await;
     place.stays(&dataset).await;
     let held = place.ran(&["hold", "list"]).with_code(0);
-    assert!(held.out.contains(&dataset), "{held:?}");
+    for said in [&dataset, "timesweep", "nobody can read with what", &job.to_string()] {
+        assert!(held.out.contains(said), "{said} in {held:?}");
+    }
     place.ran(&["hold", "remove", &dataset]).with_code(0);
     place.goes(&dataset).await;
     serving.stop().await;

@@ -147,7 +147,11 @@ async fn no_password_is_in_a_problem() {
     let database = TestDatabase::without_extension().await;
     let (_, server) = database.url.rsplit_once('@').expect("a role");
     let url = format!("postgres://nobody:geheim@{server}");
-    let settings = timesweep::config::RegistrySettings { url: url.into(), password: None };
+    let settings = timesweep::config::RegistrySettings {
+        url: url.into(),
+        password: None,
+        set_in: timesweep::config::SetIn::default(),
+    };
     let problem = registry::open(&settings).await.map(|_| ()).expect_err("no such role");
     assert!(!format!("{problem} {problem:?}").contains("geheim"), "{problem}");
 }

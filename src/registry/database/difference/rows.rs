@@ -85,7 +85,7 @@ pub(super) struct KnownDataset<'a> {
 pub(super) struct Hold<'a> {
     pub dataset: &'a str,
     pub until: Option<i64>,
-    pub reason: Option<&'a str>,
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]

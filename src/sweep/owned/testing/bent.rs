@@ -8,7 +8,7 @@ use crate::problem::Result;
 use crate::registry::beside::Beside;
 use crate::registry::memory::Memory;
 use crate::registry::pages::{Listed, Page};
-use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use crate::registry::{Adopts, Checked, Reasons, Registry, RunnerLock, SeenRow};
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings, Wait};
 use crate::retention::ownership::claims::Claim;
 use crate::retention::ownership::event::{Event, Met};
@@ -206,6 +206,10 @@ impl Registry for Bent {
 
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
         self.memory.page(listed, after, limit, now).await
+    }
+
+    async fn reasons(&self, held: &[OwnedName]) -> Result<Reasons> {
+        self.memory.reasons(held).await
     }
 
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {

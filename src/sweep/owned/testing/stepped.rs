@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::problem::{Problem, Result};
 use crate::registry::beside::Beside;
 use crate::registry::pages::{Listed, Page};
-use crate::registry::{Adopts, Checked, Registry, RunnerLock, SeenRow};
+use crate::registry::{Adopts, Checked, Reasons, Registry, RunnerLock, SeenRow};
 use crate::report::Report;
 use crate::report::past::PastRun;
 use crate::retention::ownership::check::{Decision, Implausible, Inventory, Settings};
@@ -223,6 +223,10 @@ impl<R: Registry> Registry for SteppedRegistry<R> {
 
     async fn page(&self, listed: Listed, after: Option<&str>, limit: usize, now: i64) -> Result<Page> {
         self.0.page(listed, after, limit, now).await
+    }
+
+    async fn reasons(&self, held: &[OwnedName]) -> Result<Reasons> {
+        self.0.reasons(held).await
     }
 
     async fn tombstones(&self, after: Option<&str>, limit: usize) -> Result<Vec<(JobId, i64)>> {

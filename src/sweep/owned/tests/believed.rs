@@ -93,13 +93,56 @@ async fn a_cap_lets_registrations_be_forgotten_a_few_at_a_time() {
     }
 }
 
-/// What nobody believes of an empty store nobody believes of half a one.
-#[tokio::test]
-async fn a_flag_about_an_empty_store_says_nothing_about_one_that_lacks_much() {
-    let mut ground = emptied(12).await;
+/// All but one of these are missing: more than a pass believes by itself.
+async fn almost_emptied(count: u128) -> Ground {
+    let mut ground = emptied(count).await;
     ground.write(1);
     ground.later(1);
-    let refused = believing(&ground, true).run().await;
+    ground
+}
+
+#[tokio::test]
+async fn a_store_that_lacks_much_is_refused_with_the_way_out_that_ends_it() {
+    let mut ground = almost_emptied(12).await;
+    let before = ground.registry.change(|ledger| ledger.clone());
+    let refused = ground.run().await;
     assert_eq!(refused.verdict, Verdict::Refused);
-    assert!(text::render(&refused).contains("11 registered datasets are missing at once, and 5 may be"));
+    let said = text::render(&refused);
+    assert!(said.contains("11 registered datasets are missing at once, and 5 may be"), "{said}");
+    assert!(said.contains("timesweep run --apply --accept-empty"), "{said}");
+    assert_eq!(ground.registry.change(|ledger| ledger.clone()), before);
+    let believed = believing(&ground, true).run().await;
+    assert_eq!((believed.verdict, counts(&believed)), (Verdict::NothingToDo, (0, 11)));
+    assert_eq!(owned(&believed).count(Standing::Owned), 1, "what is there is nobody's loss");
+    ground.later(1);
+    assert_eq!(ground.run().await.verdict, Verdict::NothingToDo, "nobody is asked again about these");
+    // The next loss is another matter.
+    for number in 20..=31 {
+        ground.write(number);
+        ground.succeed(number, number);
+    }
+    ground.run().await;
+    (20..=31).for_each(|number| ground.store.vanish(&name(number)));
+    ground.later(1);
+    assert_eq!(ground.run().await.verdict, Verdict::Refused);
+}
+
+/// A person who is wrong about the server loses registrations, and never data.
+#[tokio::test]
+async fn what_was_believed_to_be_gone_belongs_to_its_job_when_it_comes_back() {
+    let mut ground = almost_emptied(12).await;
+    believing(&ground, true).run().await;
+    for _ in 0..20 {
+        ground.later(49);
+        ground.run().await;
+    }
+    assert_eq!(registered(&ground), 1);
+    for number in 2..=12 {
+        ground.write(number);
+    }
+    for _ in 0..4 {
+        ground.later(49);
+        assert!(owned(&ground.run().await).items.is_empty(), "nothing is dropped for a loss");
+    }
+    assert_eq!(registered(&ground), 12);
 }
