@@ -117,7 +117,7 @@ impl Link {
 
     /// To whoever listens to a key of the clients' exchange.
     pub async fn to_key(&self, key: &str, body: &[u8]) -> lapin::Result<PublisherConfirm> {
-        self.publish(CLIENTS_EXCHANGE, key, true, body, plain()).await
+        publish_on(&self.channel, CLIENTS_EXCHANGE, key, true, body, plain()).await
     }
 
     /// Something lies in this queue already.
@@ -142,7 +142,7 @@ impl Link {
         body: &[u8],
         properties: BasicProperties,
     ) -> lapin::Result<PublisherConfirm> {
-        self.publish("", queue, true, body, properties).await
+        publish_on(&self.channel, "", queue, true, body, properties).await
     }
 
     /// Into queues themselves, past the exchange; says which were refused. On a channel of its own, which the broker
@@ -177,18 +177,7 @@ impl Link {
         body: &[u8],
         properties: BasicProperties,
     ) -> lapin::Result<PublisherConfirm> {
-        self.publish(celery::CONTROL_EXCHANGE, "", false, body, properties).await
-    }
-
-    async fn publish(
-        &self,
-        exchange: &str,
-        key: &str,
-        mandatory: bool,
-        body: &[u8],
-        properties: BasicProperties,
-    ) -> lapin::Result<PublisherConfirm> {
-        publish_on(&self.channel, exchange, key, mandatory, body, properties).await
+        publish_on(&self.channel, celery::CONTROL_EXCHANGE, "", false, body, properties).await
     }
 
     pub async fn confirmed(&self, confirm: PublisherConfirm) -> Result<Confirmed> {

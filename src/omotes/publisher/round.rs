@@ -336,7 +336,7 @@ fn size(letter: &Letter) -> usize {
 }
 
 /// The key of a client's queue, and its name.
-fn key(letter: &Letter, what: &str) -> String {
+pub(super) fn key(letter: &Letter, what: &str) -> String {
     format!("jobs.{}.{what}", letter.job.0)
 }
 

@@ -9,6 +9,7 @@ use prost::Message;
 use super::Places;
 use super::confirmed::Confirmed;
 use super::link::{CONFIRMING, Link, plain};
+use super::round::key;
 use crate::amqp::wire::job_result::ResultType as ResultOfJob;
 use crate::amqp::wire::{TaskResult, task_result::ResultType};
 use crate::omotes::answer;
@@ -36,7 +37,7 @@ async fn tell_client(clients: &Link, letter: &Letter, bytes: usize) -> Result<Co
     let why = format!("The result of the job is too large for the message broker: it has {bytes} bytes.");
     let small = answer::result(letter.job, ResultOfJob::Error, &why);
     let Content::Result(body) = &small.content else { return Ok(Confirmed::default()) };
-    let published = clients.to_key(&format!("jobs.{}.result", letter.job.0), body).await;
+    let published = clients.to_key(&key(letter, "result"), body).await;
     let confirm = published.map_err(|error| clients.failed("publish a result", &error))?;
     let confirmed = clients.confirmed_or_error(confirm, CONFIRMING).await?;
     confirmed.map_err(|error| clients.failed("publish a result", &error))
