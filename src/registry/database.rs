@@ -4,7 +4,7 @@
 //! each other. Other programs write `esdl_time_series_info` without that lock: a unit that names its rows
 //! locks them (`FOR UPDATE`), and a check, which reads all of them, locks none (it would rewrite the whole
 //! table and make every registration wait) but changes a row only if it is still what was read; otherwise
-//! it starts again. Invariant: nothing of a unit is there before all of it is.
+//! it starts again, at last with the others kept out. Invariant: nothing of a unit is there before all of it is.
 
 mod advice;
 mod beside;
@@ -45,7 +45,7 @@ use schema::Schema;
 use statements::Statements;
 use write::Written;
 
-/// How often a unit is started again when another program is in between.
+/// How often a unit is begun when another program is in between.
 const ATTEMPTS: usize = 5;
 
 /// What differs between the kinds of database.
@@ -59,6 +59,9 @@ trait Place: Send + Sync {
 
     /// Begins a transaction that excludes every other one of the registry.
     async fn begin_exclusive(&self, connection: &mut Connection) -> sqlx::Result<()>;
+
+    /// In such a transaction: nobody else writes `esdl_time_series_info` until its end.
+    async fn keep_others_out(&self, connection: &mut Connection) -> sqlx::Result<()>;
 
     /// Begins a transaction that sees one instant and writes nothing.
     async fn begin_snapshot(&self, connection: &mut Connection) -> sqlx::Result<()>;
@@ -114,6 +117,16 @@ impl DatabaseRegistry {
         begun.map(|()| connection).map_err(|error| self.place.problem(doing, &error))
     }
 
+    /// Others may change the same rows faster than we read them: the last attempt does not depend on their pauses.
+    async fn begin_attempt(&self, attempt: usize, doing: &str) -> Result<Connection> {
+        let mut connection = self.begin(true, doing).await?;
+        if attempt == ATTEMPTS {
+            let kept_out = self.place.keep_others_out(&mut connection).await;
+            kept_out.map_err(|error| self.place.problem(doing, &error))?;
+        }
+        Ok(connection)
+    }
+
     async fn begin_on(&self, connection: &mut Connection, exclusive: bool) -> sqlx::Result<()> {
         if exclusive {
             self.place.begin_exclusive(connection).await
@@ -142,8 +155,8 @@ impl DatabaseRegistry {
         mut work: impl FnMut(&mut Loaded) -> T + Send,
     ) -> Result<(T, Ledger)> {
         let _turn = self.turn.lock().await;
-        for _ in 0..ATTEMPTS {
-            let mut connection = self.begin(true, doing).await?;
+        for attempt in 1..=ATTEMPTS {
+            let mut connection = self.begin_attempt(attempt, doing).await?;
             let outcome = self.attempt(&mut connection, scope, now, &mut work).await;
             if let Some(answer) = self.conclude(connection, outcome, doing).await? {
                 return Ok(answer);

@@ -14,8 +14,8 @@ const DOING: &str = "record what became of jobs";
 impl DatabaseRegistry {
     pub(super) async fn change_beside(&self, work: &mut dyn Beside) -> Result<Vec<Met>> {
         let _turn = self.turn.lock().await;
-        for _ in 0..ATTEMPTS {
-            let mut connection = self.begin(true, DOING).await?;
+        for attempt in 1..=ATTEMPTS {
+            let mut connection = self.begin_attempt(attempt, DOING).await?;
             let outcome = match &mut connection {
                 Connection::Sqlite(_) => return Err(not_here()),
                 Connection::Postgres(session) => within_limit(work.work(session)).await,

@@ -36,6 +36,12 @@ pub(super) const BEGIN_EXCLUSIVE: &str = "BEGIN; SET LOCAL lock_timeout = '60s';
      SET LOCAL idle_in_transaction_session_timeout = '2min'; \
      SELECT pg_catalog.pg_advisory_xact_lock(1953066341, 1919248233)";
 
+/// Whoever writes the table waits behind this lock as long as it waits itself: not for long. The rights that a check
+/// needs are enough for it (<https://www.postgresql.org/docs/17/sql-lock.html>).
+const KEEP_OTHERS_OUT: &str = "SET LOCAL lock_timeout = '5s'; \
+     LOCK TABLE esdl_time_series_info IN SHARE ROW EXCLUSIVE MODE; \
+     SET LOCAL lock_timeout = '60s'";
+
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
      SET LOCAL lock_timeout = '60s'; SET LOCAL statement_timeout = '5min'; \
      SET LOCAL plan_cache_mode = 'force_custom_plan'";
@@ -146,6 +152,10 @@ impl Place for Postgres {
 
     async fn begin_exclusive(&self, connection: &mut Connection) -> sqlx::Result<()> {
         connection.run(BEGIN_EXCLUSIVE).await
+    }
+
+    async fn keep_others_out(&self, connection: &mut Connection) -> sqlx::Result<()> {
+        connection.run(KEEP_OTHERS_OUT).await
     }
 
     async fn begin_snapshot(&self, connection: &mut Connection) -> sqlx::Result<()> {

@@ -144,6 +144,11 @@ impl Place for File {
         connection.run("BEGIN IMMEDIATE").await
     }
 
+    /// `BEGIN IMMEDIATE` has done it.
+    async fn keep_others_out(&self, _: &mut Connection) -> sqlx::Result<()> {
+        Ok(())
+    }
+
     async fn begin_snapshot(&self, connection: &mut Connection) -> sqlx::Result<()> {
         connection.run("BEGIN").await
     }

@@ -115,6 +115,30 @@ async fn registrations_of_others_are_never_lost_beside_checks() {
     assert_eq!(place.rows().await, derived(&ledger));
 }
 
+/// Registers a dataset and removes it again and again, until the table `stop` has a row.
+const RESTLESS: &str = "DO $$ BEGIN LOOP \
+       INSERT INTO esdl_time_series_info (row_id, esdl_id, registered_at) VALUES (gen_random_uuid(), 'e', now()) \
+         ON CONFLICT (esdl_id) DO NOTHING; COMMIT; \
+       EXIT WHEN EXISTS (SELECT FROM stop); \
+       DELETE FROM esdl_time_series_info WHERE esdl_id = 'e'; COMMIT; \
+     END LOOP; END $$";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_ends_whatever_others_write_meanwhile() {
+    let database = TestDatabase::without_extension().await;
+    let registry = place(&database).open().await;
+    database.run("CREATE TABLE stop (is_there boolean)").await;
+    let others = database.run(RESTLESS);
+    let checks = async {
+        for number in 0..400 {
+            let checked = registry.check(&listed(&["e"]), &SETTINGS, &|_| true, START + number).await;
+            checked.expect("it ends").expect("plausible");
+        }
+        database.run("INSERT INTO stop VALUES (true)").await;
+    };
+    tokio::join!(others, checks);
+}
+
 /// A check is about to mark a row; another program has just written a success into it, and commits.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_that_others_commit_under_a_check_is_not_written_over() {
