@@ -21,7 +21,7 @@ async fn installation() -> Installation {
 
 async fn installation_on(mut place: Place) -> Installation {
     let short = std::mem::take(&mut place.times);
-    place.times = short.replace("grace = \"1 s\"", "grace = \"1 hour\"");
+    place.times = short.replace("grace = \"2 s\"", "grace = \"1 hour\"");
     let (owner, kept, deleted, due) = (Uuid::now_v7(), id(), Uuid::now_v7(), id());
     let serving = place.serve().await;
     for (job, dataset) in [(owner, &kept), (deleted, &due)] {

@@ -62,7 +62,7 @@ impl Installation {
         }
         self.tell(&[success(deleted, &due.0[0]), Event::Deleted(JobId(deleted))]).await;
         let short = self.place.times.clone();
-        self.place.times = short.replace("grace = \"1 s\"", "grace = \"1 hour\"");
+        self.place.times = short.replace("grace = \"2 s\"", "grace = \"1 hour\"");
         eventually("marks are seen", async || {
             self.place.ran(&["run", "--apply"]).with_code(0);
             let ledger = self.ledger().await;

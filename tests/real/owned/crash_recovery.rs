@@ -24,7 +24,7 @@ impl Shaken {
         let server = OwnServer::start();
         let store = TestDatabase::without_extension_on(&server.url).await;
         let mut place = Place::on(Ground::Schemas(Box::new(store))).await.with_orchestrator().await;
-        place.times = place.times.replace("grace = \"1 s\"", "grace = \"1 hour\"");
+        place.times = place.times.replace("grace = \"2 s\"", "grace = \"1 hour\"");
         let (owner, kept, orphans) = (Uuid::now_v7(), id(), [id(), id()]);
         for dataset in orphans.iter().chain([&kept]) {
             place.ground.write(dataset).await;
@@ -76,7 +76,7 @@ impl Shaken {
 
     /// With a short grace what nobody owns goes, and what a job owns does not.
     async fn settles(&mut self) {
-        self.place.times = self.place.times.replace("grace = \"1 hour\"", "grace = \"1 s\"");
+        self.place.times = self.place.times.replace("grace = \"1 hour\"", "grace = \"2 s\"");
         eventually("the orphans go", async || {
             self.place.ran(&["run", "--apply"]).with_code(0);
             let names = self.place.ground.names().await;

@@ -20,9 +20,10 @@ use crate::real::support::{Ran, TestDatabase, eventually};
 
 pub const RESULTS: &str = "omotes_task_result_events";
 
-/// Every time is as short as it can be. A first pass marks, a second one sees the mark, a third one drops.
+/// Every time is as short as it can be: what is written has to be claimed within its grace, also where other tests
+/// are at work. A first pass marks, a second one sees the mark, a third one drops.
 const SHORT: &str =
-    "check_interval = \"1 s\"\ngrace = \"1 s\"\nregistration_lifetime = \"2 s\"\nallow_short_grace = true";
+    "check_interval = \"1 s\"\ngrace = \"2 s\"\nregistration_lifetime = \"2 s\"\nallow_short_grace = true";
 
 pub struct Place {
     pub ground: Ground,
@@ -59,6 +60,11 @@ impl Place {
         let (store_url, registry_url, clients_url) = (ground.url(), database.url.clone(), clients.url());
         let (times, more) = (SHORT.to_owned(), String::new());
         Self { ground, database, clients, workers, store_url, registry_url, clients_url, times, more }
+    }
+
+    /// Where more has to happen between what is written and its claim.
+    pub fn with_late_results(self) -> Self {
+        Self { times: self.times.replace("grace = \"2 s\"", "grace = \"6 s\""), ..self }
     }
 
     /// With the tables of the platform's own orchestrator.

@@ -86,7 +86,7 @@ async fn a_deletion_wakes_the_loop_long_before_its_interval_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_deletes_lists_and_takes_back_while_the_loop_runs() {
     let mut place = Place::on_influx().await;
-    place.times = place.times.replace("grace = \"1 s\"", "grace = \"1 hour\"");
+    place.times = place.times.replace("grace = \"2 s\"", "grace = \"1 hour\"");
     let serving = place.serve().await;
     let (job, dataset) = (Uuid::now_v7(), id());
     let text = job.to_string();

@@ -50,6 +50,7 @@ async fn completed(place: Place) {
 }
 
 async fn deleted_before_its_result(place: Place) {
+    let place = place.with_late_results();
     let serving = place.serve().await;
     let (job, dataset) = (Uuid::now_v7(), id());
     place.job_runs(job).await;
@@ -100,6 +101,7 @@ async fn running(place: Place) {
 }
 
 async fn two_jobs(place: Place) {
+    let place = place.with_late_results();
     let serving = place.serve().await;
     let (one, other, dataset) = (Uuid::now_v7(), Uuid::now_v7(), id());
     place.ground.write(&dataset).await;
@@ -117,7 +119,7 @@ async fn two_jobs(place: Place) {
 
 async fn cancelled(mut place: Place) {
     // Long enough to change one's mind.
-    place.times = place.times.replace("grace = \"1 s\"", "grace = \"1 hour\"");
+    place.times = place.times.replace("grace = \"2 s\"", "grace = \"1 hour\"");
     let serving = place.serve().await;
     let (job, dataset) = (Uuid::now_v7(), id());
     place.ground.write(&dataset).await;
@@ -191,7 +193,7 @@ fn orders(steps: &[Step]) -> Vec<Vec<Step>> {
 
 /// Each dataset goes through one order; those of which one job is left have to stay, the others to go.
 async fn every_order(steps: &[Step]) {
-    let mut place = Place::on_influx().await.with_orchestrator().await;
+    let mut place = Place::on_influx().await.with_orchestrator().await.with_late_results();
     place.times = place.times.replace("allow_short_grace", "cap_count = 1000\nallow_short_grace");
     let serving = place.serve().await;
     let orders = orders(steps);

@@ -286,7 +286,7 @@ async fn without_a_broker_at_the_start_everything_else_works_and_it_is_tried_aga
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_whose_clock_jumps_drops_nothing_until_the_clocks_agree() {
     let mut place = Place::on_influx().await;
-    place.times = place.times.replace("grace = \"1 s\"", "grace = \"2 days\"");
+    place.times = place.times.replace("grace = \"2 s\"", "grace = \"2 days\"");
     let (job, dataset) = (Uuid::now_v7(), id());
     place.ground.write(&dataset).await;
     let serving = place.serve().await;
