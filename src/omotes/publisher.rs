@@ -23,6 +23,7 @@ pub mod link;
 mod queues;
 mod round;
 mod too_large;
+mod unbound;
 
 use self::course::Course;
 use self::link::Link;

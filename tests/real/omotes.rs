@@ -9,6 +9,7 @@ mod log;
 mod odd;
 mod refusals;
 mod replicas;
+mod unbound;
 mod unheard;
 mod variables;
 mod whole;

@@ -120,17 +120,19 @@ impl Link {
         publish_on(&self.channel, CLIENTS_EXCHANGE, key, true, body, plain()).await
     }
 
-    /// Something lies in this queue already.
-    pub async fn has_something_in(&self, queue: &str) -> Result<bool> {
+    /// How many messages lie in this queue, as far as we may look; `None`: there is none.
+    pub async fn messages_in(&self, queue: &str) -> Result<Option<u32>> {
         // The broker closes a channel over a queue that is not there.
         let channel = channel_of(&self.connection, &self.place).await?;
         match look_at_queue(&channel, queue).await {
             Ok(queue) => {
                 let _ = channel.close(200, "looked".into()).await;
-                Ok(queue.message_count() > 0)
+                Ok(Some(queue.message_count()))
             }
-            // Whoever has it alone is not us; the channel that closed over it was made for this only.
-            Err(error) if broker::is_missing(&error) || broker::is_locked(&error) => Ok(false),
+            // The channel that closed over it was made for this only.
+            Err(error) if broker::is_missing(&error) => Ok(None),
+            // Whoever has it alone is not us.
+            Err(error) if broker::is_locked(&error) => Ok(Some(0)),
             Err(error) => Err(self.failed(&format!("look at the queue `{queue}`"), &error)),
         }
     }
@@ -145,9 +147,9 @@ impl Link {
         publish_on(&self.channel, "", queue, true, body, properties).await
     }
 
-    /// Into queues themselves, past the exchange; says which were refused. On a channel of its own, which the broker
-    /// closes where our user may not do that; then they are left as they were.
-    pub async fn past_exchange(&self, letters: &[(String, &[u8])]) -> Result<Vec<Confirmed>> {
+    /// Into queues themselves, past the exchange. On a channel of its own, which the broker closes where our user may
+    /// not do that: the inner error.
+    pub async fn past_exchange(&self, letters: &[(String, &[u8])]) -> Result<lapin::Result<Vec<Confirmed>>> {
         let channel = channel_of(&self.connection, &self.place).await?;
         let mut confirms = Vec::new();
         for (queue, body) in letters {
@@ -161,14 +163,11 @@ impl Link {
             };
             match answer {
                 Ok(confirmed) => answers.push(confirmed),
-                Err(error) if broker::is_refused(&error) => {
-                    return Ok(vec![Confirmed::default(); letters.len()]);
-                }
-                Err(error) => return Err(self.failed("publish a result", &error)),
+                Err(error) => return Ok(Err(error)),
             }
         }
         let _ = channel.close(200, "published".into()).await;
-        Ok(answers)
+        Ok(Ok(answers))
     }
 
     /// To every worker there is, if any.

@@ -12,7 +12,7 @@ use super::confirmed::{CameBack, Confirmed};
 use super::course::Course;
 use super::link::{CONFIRMING, Link};
 use super::queues::workflow_of;
-use super::{Links, Places, late, too_large};
+use super::{Links, Places, late, too_large, unbound};
 use crate::amqp::broker;
 use crate::crash_point;
 use crate::omotes::celery;
@@ -138,22 +138,25 @@ impl<'a> Round<'a> {
         self.send_past_exchange(letters).await
     }
 
-    /// A client's queue outlives a restart of its broker, the exchange does not: until the client is back, nothing leads
-    /// from the one to the other. A queue that is gone as well is nobody's.
     async fn send_past_exchange(&mut self, letters: &[&(i64, Letter)]) -> Result<()> {
-        let mut unbound: HashMap<i64, Mark> = self.unbound.drain(..).map(|mark| (mark.id, mark)).collect();
-        if unbound.is_empty() {
+        let mut marks: HashMap<i64, Mark> = self.unbound.drain(..).map(|mark| (mark.id, mark)).collect();
+        if marks.is_empty() {
             return Ok(());
         }
-        let (mut marks, mut bodies) = (Vec::new(), Vec::new());
+        let (mut unbound, mut bodies) = (Vec::new(), Vec::new());
         for (id, letter) in letters {
-            if let (Some(mark), Content::Result(body)) = (unbound.remove(id), &letter.content) {
-                marks.push(mark);
+            if let (Some(mark), Content::Result(body)) = (marks.remove(id), &letter.content) {
+                unbound.push(mark);
                 bodies.push((key(letter, "result"), body.as_slice()));
             }
         }
-        let confirmed = self.links.clients.past_exchange(&bodies).await?;
-        marks.into_iter().zip(confirmed).for_each(|(mark, confirmed)| self.settle(&mark, &confirmed));
+        let answers = unbound::give(&self.links.clients, &bodies).await?;
+        for (mark, answer) in unbound.into_iter().zip(answers) {
+            match answer {
+                Ok(confirmed) => self.settle(&mark, &confirmed),
+                Err(problem) => self.course.hold(mark.job, &problem.to_string()),
+            }
+        }
         Ok(())
     }
 
@@ -203,7 +206,10 @@ impl<'a> Round<'a> {
     /// there.
     async fn has_arrived(&self, letter: &Letter) -> Result<bool> {
         match letter.content {
-            Content::Result(_) => self.links.clients.has_something_in(&key(letter, "result")).await,
+            Content::Result(_) => {
+                let messages = self.links.clients.messages_in(&key(letter, "result")).await?;
+                Ok(messages.is_some_and(|messages| messages > 0))
+            }
             _ => Ok(false),
         }
     }

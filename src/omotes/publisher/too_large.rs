@@ -6,10 +6,10 @@
 
 use prost::Message;
 
-use super::Places;
 use super::confirmed::Confirmed;
 use super::link::{CONFIRMING, Link, plain};
 use super::round::key;
+use super::{Places, unbound};
 use crate::amqp::wire::job_result::ResultType as ResultOfJob;
 use crate::amqp::wire::{TaskResult, task_result::ResultType};
 use crate::omotes::answer;
@@ -37,10 +37,16 @@ async fn tell_client(clients: &Link, letter: &Letter, bytes: usize) -> Result<Co
     let why = format!("The result of the job is too large for the message broker: it has {bytes} bytes.");
     let small = answer::result(letter.job, ResultOfJob::Error, &why);
     let Content::Result(body) = &small.content else { return Ok(Confirmed::default()) };
-    let published = clients.to_key(&key(letter, "result"), body).await;
+    let queue = key(letter, "result");
+    let published = clients.to_key(&queue, body).await;
     let confirm = published.map_err(|error| clients.failed("publish a result", &error))?;
     let confirmed = clients.confirmed_or_error(confirm, CONFIRMING).await?;
-    confirmed.map_err(|error| clients.failed("publish a result", &error))
+    let confirmed = confirmed.map_err(|error| clients.failed("publish a result", &error))?;
+    if confirmed.came_back.is_none() {
+        return Ok(confirmed);
+    }
+    let mut answers = unbound::give(clients, &[(queue, body.as_slice())]).await?;
+    answers.pop().unwrap_or_else(|| Ok(Confirmed::default()))
 }
 
 /// What a worker would report that failed at it, through the workers' own queue.

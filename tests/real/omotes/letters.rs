@@ -362,21 +362,3 @@ async fn a_result_that_lies_there_already_is_not_sent_again() {
     assert_eq!(post.clients.waiting(&queue(waiting)).await, 1);
     sending.end().await;
 }
-
-/// As a broker leaves it behind that was restarted: queues last, the exchange and what is bound to it do not.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_result_finds_its_queue_also_where_nothing_is_bound_any_more() {
-    let post = Post::new().await;
-    let (here, gone, bound) = (job(), job(), job());
-    let queue = format!("jobs.{}.result", here.0);
-    post.clients.publish(&queue, &[]).await;
-    let mut client = post.client(bound, "result").await;
-    let result = |job| Letter { job, content: Content::Result(b"r".to_vec()) };
-    post.write(&[result(here), result(gone), progress(here, 1), result(bound)]).await;
-    let sending = post.sending();
-    assert_eq!(client.next().await.data, b"r");
-    post.is_empty().await;
-    assert_eq!(post.clients.waiting(&queue).await, 1);
-    assert_eq!(sending.counters.interruptions(), 0);
-    sending.end().await;
-}

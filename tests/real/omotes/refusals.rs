@@ -27,7 +27,7 @@ fn task_of_other(job: JobId, body: &[u8]) -> Letter {
     Letter { job, content: Content::Task { celery_id, workflow, priority: 4, body: body.to_vec() } }
 }
 
-fn result(job: JobId, body: Vec<u8>) -> Letter {
+pub fn result(job: JobId, body: Vec<u8>) -> Letter {
     Letter { job, content: Content::Result(body) }
 }
 
@@ -72,7 +72,7 @@ async fn is_told(sending: &Sending, what: &str) {
 }
 
 /// Nothing was broken off meanwhile.
-async fn all_is_well(post: &Post, sending: Sending) {
+pub async fn all_is_well(post: &Post, sending: Sending) {
     post.is_empty().await;
     eventually("nothing is told any more", async || sending.counters.trouble().is_none()).await;
     assert_eq!(sending.counters.interruptions(), 0);
@@ -256,7 +256,7 @@ async fn a_result_that_no_broker_takes_is_told_as_an_error() {
     all_is_well(&post, sending).await;
 }
 
-async fn is_an_error(results: &mut Hearing, job: JobId, bytes: usize) {
+pub async fn is_an_error(results: &mut Hearing, job: JobId, bytes: usize) {
     let told = JobResult::decode(results.next().await.data.as_slice()).expect("a result");
     assert_eq!((told.uuid.as_str(), told.result_type()), (job.0.to_string().as_str(), ResultOfJob::Error));
     let logs = format!("The result of the job is too large for the message broker: it has {bytes} bytes.");
