@@ -4,7 +4,7 @@
 //! a driver drops a chunk only when the server names exactly the parts that the order names.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -135,8 +135,11 @@ pub trait Dropper: Send {
 pub struct Dropped {
     /// How many chunks of the order, counted from its first.
     pub chunks: usize,
-    /// How long others may have waited for us.
+    /// How long others may have waited for us, until the commit.
     pub held: Duration,
+    /// Since when they can go on. A server deletes the files of a transaction only after it has given the locks
+    /// back (PostgreSQL's `CommitTransaction`), so its answer comes later.
+    pub released: Instant,
 }
 
 /// Chunks of one dataset that shall go in one transaction.

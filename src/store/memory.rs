@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
@@ -209,7 +209,7 @@ impl Dropper for MemoryDropper {
         contents.remove(&order)?;
         match trouble {
             Trouble::DoneButLost => Err(DropFailure::Unknown("the answer was lost".into())),
-            _ => Ok(Dropped { chunks: order.chunks.len(), held: Duration::ZERO }),
+            _ => Ok(Dropped { chunks: order.chunks.len(), held: Duration::ZERO, released: Instant::now() }),
         }
     }
 }

@@ -24,7 +24,7 @@ const COMFORTABLE: Duration = Duration::from_millis(30);
 const COMFORTABLE_BESIDE_READERS: Duration = Duration::from_millis(15);
 /// So many transactions after a lock time-out a dataset counts as calm again.
 const CALM_AFTER: u32 = 20;
-/// Where readers are in the way, they have the table to themselves for so long after each transaction, for
+/// Where readers are in the way, they have the table to themselves for so long after each commit, for
 /// each of its chunks: about the time that the server takes to plan a query of the whole table again. A
 /// plan that becomes invalid while it is made is made once more.
 const REST_FOR_EACH_CHUNK: Duration = Duration::from_micros(50);
@@ -131,11 +131,11 @@ impl Queue {
     }
 
     /// Chunks of a batch were dropped; somebody held one of those that stayed.
-    pub fn went_well(&mut self, lane: usize, dropped: Dropped, stayed: Vec<Item>, now: Instant) {
+    pub fn went_well(&mut self, lane: usize, dropped: Dropped, stayed: Vec<Item>) {
         let lane = &mut self.lanes[lane];
         lane.workers -= 1;
         lane.chunks_left = lane.chunks_left.saturating_sub(dropped.chunks);
-        lane.resting_until = lane.batch.is_contended().then(|| now + lane.rest());
+        lane.resting_until = lane.batch.is_contended().then(|| dropped.released + lane.rest());
         if stayed.is_empty() {
             lane.batch.went_well(dropped);
         } else {

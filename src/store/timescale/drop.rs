@@ -120,10 +120,11 @@ impl TimescaleDropper {
                 return Err(self.explain_failure(order, failure).await);
             }
         };
+        let (held, released) = (held_since.elapsed(), Instant::now());
         crash_point::reach("before-commit");
         self.execute("COMMIT").await?;
         crash_point::reach("committed");
-        Ok(Dropped { chunks, held: held_since.elapsed() })
+        Ok(Dropped { chunks, held, released })
     }
 
     /// A lock cannot name what is gone: which chunks have changed is read, in a transaction of its own.

@@ -29,7 +29,7 @@ impl Execution {
         match answer {
             Ok(done) => {
                 let stayed = items.split_off(done.chunks.min(items.len()));
-                self.queue().went_well(lane, done, stayed, Instant::now());
+                self.queue().went_well(lane, done, stayed);
                 self.finish_all(lane, items, |_| ItemOutcome::Dropped).await
             }
             Err(DropFailure::Waited(why)) => self.handle_wait(lane, items, &why).await,

@@ -19,10 +19,14 @@ fn queue(datasets: &[DatasetPlan], attempts: u32) -> Queue {
     builder.build()
 }
 
+fn dropped(chunks: usize, held: Duration, released: Instant) -> Dropped {
+    Dropped { chunks, held, released }
+}
+
 /// All of them went, and nobody waited for long.
 fn went_well(queue: &mut Queue, lane: usize, chunks: usize) {
-    let dropped = Dropped { chunks, held: Duration::from_millis(1) };
-    queue.went_well(lane, dropped, Vec::new(), Instant::now());
+    let dropped = dropped(chunks, Duration::from_millis(1), Instant::now());
+    queue.went_well(lane, dropped, Vec::new());
 }
 
 fn try_next(queue: &mut Queue, now: Instant) -> Batch {
@@ -58,8 +62,7 @@ fn a_batch_of_which_somebody_held_a_part_is_halved_and_the_rest_comes_again() {
     let mut queue = queue(&[dataset("a", 20)], 3);
     let mut batch = try_next(&mut queue, Instant::now());
     let stayed = batch.items.split_off(1);
-    let dropped = Dropped { chunks: 1, held: Duration::ZERO };
-    queue.went_well(batch.lane, dropped, stayed, Instant::now());
+    queue.went_well(batch.lane, dropped(1, Duration::ZERO, Instant::now()), stayed);
     assert_eq!(try_next(&mut queue, Instant::now()).items.len(), 4);
     assert_eq!(queue.take_rest().len(), 18 - 1 - 4, "none is lost: one went and four are in hand");
 }
@@ -72,7 +75,7 @@ fn where_others_wait_they_get_time_of_their_own() {
     queue.had_to_wait(batch.lane, batch.items, now);
     let batch = try_next(&mut queue, now);
     let held = Duration::from_millis(10);
-    queue.went_well(batch.lane, Dropped { chunks: batch.items.len(), held }, Vec::new(), now);
+    queue.went_well(batch.lane, dropped(batch.items.len(), held, now), Vec::new());
     let Next::Wait(Some(until)) = queue.next(now) else { panic!("not at once") };
     assert_eq!(
         until,
@@ -94,7 +97,7 @@ fn one_who_waits_because_of_a_referenced_table_waits_for_one_chunk_at_a_time() {
     for _ in 0..CALM_AFTER {
         let batch = try_next(&mut queue, now + LONGEST_PAUSE);
         assert_eq!(batch.items.len(), 1);
-        queue.went_well(batch.lane, Dropped { chunks: 1, held: Duration::ZERO }, Vec::new(), now);
+        queue.went_well(batch.lane, dropped(1, Duration::ZERO, now), Vec::new());
     }
     assert!(try_next(&mut queue, now + LONGEST_PAUSE).items.len() > 1);
 }
@@ -110,7 +113,7 @@ fn a_blocked_chunk_comes_after_all_others_and_is_given_up_in_the_end() {
     while let Next::Try(batch) = queue.next(now) {
         assert!(batch.items.iter().all(|item| item.plan.chunk.label() != blocked));
         others += batch.items.len();
-        queue.went_well(batch.lane, Dropped { chunks: 1, held: Duration::ZERO }, Vec::new(), now);
+        queue.went_well(batch.lane, dropped(1, Duration::ZERO, now), Vec::new());
     }
     assert_eq!(others, 4);
     let Next::Wait(Some(ready)) = queue.next(now) else { panic!("the blocked chunk waits") };
@@ -141,7 +144,7 @@ fn a_dataset_whose_readers_are_in_the_way_has_one_worker_until_it_is_calm() {
     for _ in 0..CALM_AFTER {
         let batch = try_next(&mut queue, now);
         assert!(matches!(queue.next(now), Next::Wait(_)), "one worker at a time");
-        queue.went_well(batch.lane, Dropped { chunks: 1, held: Duration::ZERO }, Vec::new(), now);
+        queue.went_well(batch.lane, dropped(1, Duration::ZERO, now), Vec::new());
         now += REST_FOR_EACH_CHUNK * 2_000;
     }
     try_next(&mut queue, now);

@@ -65,12 +65,14 @@ impl Dropper for ShardDropper {
         for (done, chunk) in order.chunks.iter().enumerate() {
             match self.drop_group(chunk).await {
                 Ok(()) => {}
-                Err(_) if done > 0 => return Ok(Dropped { chunks: done, held: started.elapsed() }),
+                Err(_) if done > 0 => {
+                    return Ok(Dropped { chunks: done, held: started.elapsed(), released: Instant::now() });
+                }
                 Err(failure) => return Err(failure),
             }
         }
         // Nobody waits for a lock here.
-        Ok(Dropped { chunks: order.chunks.len(), held: Duration::ZERO })
+        Ok(Dropped { chunks: order.chunks.len(), held: Duration::ZERO, released: Instant::now() })
     }
 }
 
