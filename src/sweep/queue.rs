@@ -338,8 +338,12 @@ impl BatchSize {
         self.calm_needed > 0
     }
 
+    /// The store waited for the first chunk only. Where that goes on, shorter batches would be no easier to begin,
+    /// and there would be more of them to wait for.
     fn had_to_wait(&mut self) {
-        self.size = self.size.min(FIRST_BATCH);
+        if !self.is_contended() {
+            self.size = self.size.min(FIRST_BATCH);
+        }
         self.calm_needed = CALM_AFTER;
     }
 

@@ -241,3 +241,21 @@ fn a_chunk_whose_blockers_are_gone_has_all_its_tries_again() {
     };
     assert_eq!((tries, given_up[0].tries), (4, 4));
 }
+
+/// Each batch waits anew for whoever reads the table: fewer and longer ones wait less often.
+#[test]
+fn batches_grow_also_where_each_has_to_wait() {
+    let mut now = Instant::now();
+    let mut queue = queue(&[dataset("a", 300)], 50);
+    let mut sizes = Vec::new();
+    while sizes.len() < 4 {
+        let batch = try_next(&mut queue, now);
+        queue.had_to_wait(batch.lane, batch.items, now);
+        now += LONGEST_PAUSE;
+        let batch = try_next(&mut queue, now);
+        sizes.push(batch.items.len());
+        queue.went_well(batch.lane, dropped(batch.items.len(), Duration::from_millis(1), now), Vec::new());
+        now += LONGEST_PAUSE;
+    }
+    assert_eq!(sizes, [8, 16, 32, 64]);
+}
